@@ -1,0 +1,45 @@
+"""The whole environment of an application's processes, the same on nodes and in development: injected, never inherited."""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping
+
+from buildless.description import Description
+
+PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+def environ(
+    description: Description,
+    *,
+    app: str,
+    environment: str,
+    release: str,
+    version: str,
+    location: str,
+    tmpdir: str,
+    logs: str,
+    pycache: str,
+    base: Mapping[str, str],
+) -> Dict[str, str]:
+    """Every environment variable that a process of the application gets.
+
+    `base` is all that comes from outside (PATH, config vars); nothing of the caller's own environment is read. `release` is
+    ``v7``, `version` a commit, `location` a host name, `tmpdir`, `logs` and `pycache` are absolute directories.
+    What the environment injects wins over `base`, and `base` over the description's own `env`. PYTHONHASHSEED is not ours
+    to set: a fixed one makes collisions predictable.
+    """
+    injected = {
+        "LANG": "C.UTF-8",
+        "HOME": tmpdir,
+        "TMPDIR": tmpdir,
+        "APP_LOGS": logs,
+        "APP_NAME": app,
+        "APP_ENVIRONMENT": environment,
+        "APP_RELEASE": release,
+        "APP_VERSION": version,
+        "APP_LOCATION": location,
+        "PYTHONPYCACHEPREFIX": pycache,
+        "PYTHONUNBUFFERED": "1",
+    }
+    return {"PATH": PATH, **description.env, **base, **injected}

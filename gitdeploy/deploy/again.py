@@ -1,0 +1,63 @@
+"""Deploys that no push asked for: a rollback, the same once more. They take the same way, and move the ref themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import NotFound, Refused
+from ..git.push import Push, Update
+from ..names import Place
+from .pipeline import Deploy
+from .site import Site
+
+
+def deployed_ref(site: Site, place: Place) -> tuple[str, str]:
+    """The deployed branch of a place and the commit it is at. Raises NotFound before the first push."""
+    repository = site.existing(place.app)
+    branch = repository.head(place.environment)
+    commit = repository.ref(place.environment, branch) if branch else None
+    if branch is None or commit is None:
+        raise NotFound(f"{place.app} has never been deployed to {place.environment}; push it there first")
+    return branch, commit
+
+
+def rollback_commit(site: Site, place: Place, release: int | None) -> str:
+    """The commit to go back to: that of `release`, or of the latest release that had another one than what is live."""
+    _, current = deployed_ref(site, place)
+    releases = site.repository(place.app).releases(place.environment)
+    if release is None:
+        earlier = [one.commit for one in releases if one.commit != current]
+        if not earlier:
+            raise NotFound(f"{place.app} has no earlier release in {place.environment}")
+        return earlier[-1]
+    for one in releases:
+        if one.number == release:
+            return one.commit
+    raise NotFound(f"{place.app} has no release v{release} in {place.environment}; see: releases {place.app}")
+
+
+async def deploy_again(
+    site: Site,
+    place: Place,
+    user: str,
+    source: str,
+    commit: str | None,
+    show: Callable[[bytes], None],
+    allowed: Callable[[], bool],
+) -> str:
+    """Make `commit` live, or what is live already once more if it is None; returns the release. Raises GitdeployError."""
+    branch, current = deployed_ref(site, place)
+    deploy = Deploy(site, place, user, source, allowed)
+    deploy.show(show)
+    update = Update(current, commit or current, branch)
+    try:
+        await deploy.prepare(Push((update,)))
+        deploy.committing()
+        if update.new != current and not deploy.repository.move(place.environment, branch, current, update.new):
+            raise Refused(f"{branch} was moved meanwhile; look at it and try again")
+    except BaseException as error:
+        await deploy.abandon(error)
+        raise
+    await deploy.activate()
+    assert deploy.plan is not None
+    return deploy.plan.release

@@ -1,0 +1,286 @@
+"""The deploy, on one page: `prepare` is everything that can say no, then the ref moves, then `activate` switches to it.
+
+Before the ref moves every failure leaves every node as it was (`abandon`). After it, everything is already on the nodes: what
+is left is one rename each, and a server that was killed in between finishes it when it starts (`reconcile`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from buildless.description import Description
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from buildless import description as app_yaml
+from buildless.errors import DocumentError
+
+from ..errors import GitdeployError, Refused
+from ..git import inspect
+from ..git.inspect import Limits
+from ..git.push import Push, Update
+from ..git.repository import CommitInfo, ReleaseTag
+from ..git.tree import Tree
+from ..names import Place
+from . import gate, stages
+from .journal import Entry
+from .onnode import OnNode
+from .report import Report, count, size
+from .site import Site
+from .stages import Plan
+
+T = TypeVar("T")
+log = Logger()
+
+
+class Deploy:
+    """One attempt to make a commit live in one place. It is what a push, `rollback` and `redeploy` have in common."""
+
+    def __init__(self, site: Site, place: Place, user: str, source: str, allowed: Callable[[], bool]) -> None:
+        self.site, self.place, self.user, self.source, self.allowed = site, place, user, source, allowed
+        self.config = site.config
+        self.environment = site.environment(place)
+        self.repository = site.repository(place.app)
+        self.entry: Entry | None = None  # from `prepare` on: a push that sends nothing is no deploy
+        self.report = Report(lambda text: self.event("say", text=text))
+        found = site.nodes_of(place)
+        progress = self.report.progress if len(found) == 1 else lambda text: None
+        self.nodes = [OnNode(site, node, self.report, progress) for node in found]
+        self.began = site.reactor.seconds()
+        self.turn: Any = None
+        self.update: Update | None = None
+        self.push = Push(())
+        self.plan: Plan | None = None
+        self.working: Deferred[None] | None = None
+        self.stop_reason: str | None = None
+        self.committed = False
+        self.ended: Deferred[None] = Deferred()
+        site.active.add(self)
+
+    # The two phases, and what undoes the first.
+
+    async def prepare(self, push: Push) -> None:
+        """Everything that can say no. Raises Refused or another GitdeployError; `abandon` must follow then."""
+        self.entry = self.site.journal.begin(self.place.app, self.place.environment, user=self.user, source=self.source)
+        try:
+            self.working = Deferred.fromCoroutine(self.stages(push))
+            await self.working
+        except CancelledError:
+            if self.stop_reason is None:
+                raise
+            self.report.error(self.stop_reason)
+            raise Refused(self.stop_reason) from None
+        except GitdeployError as error:
+            self.report.error(str(error))
+            raise
+
+    async def stages(self, push: Push) -> None:
+        self.push = push
+        if self.site.stopping:
+            raise Refused("the server is stopping; push again in a moment")
+        self.update = gate.deploying(push.updates, self.branch(), self.place.environment)
+        if self.update is None:
+            return
+        await self.wait_for_turn(self.update)
+        commit = await self.stage("describe", self.find_commit(self.update.new))
+        description = self.describe(commit)
+        self.plan = self.make_plan(commit, description)
+        for on in self.nodes:
+            on.plan = self.plan
+        tree, sizes = await self.stage("inspect", self.read_tree(commit))
+        await self.stage("survey", self.each(lambda on: on.survey(tree, sizes)))
+        await self.stage("stage", self.write_stage(commit))
+        await self.stage("deliver", self.each(OnNode.deliver))
+        await self.stage("verify", self.each(OnNode.verify))
+        await self.stage("release", self.each(OnNode.write_release))
+        await self.stage("boot", self.each(OnNode.boot))
+        await self.stage("check", self.each(OnNode.check))
+        self.event("prepared", release=self.plan.release, commit=commit.oid)
+
+    def committing(self) -> None:
+        """The last look before the ref moves: whoever asked may still, and nobody else moved it. Raises Refused."""
+        if not self.allowed():
+            raise Refused(f"{self.user} may no longer push here")
+        if self.update is not None and self.source != "redeploy":
+            gate.still(self.update, self.repository.ref(self.place.environment, self.update.ref))
+        self.committed = True
+
+    async def activate(self) -> None:
+        """The ref has moved: switch every node, record the release, tidy up. What fails here is finished later, by `reconcile`."""
+        try:
+            if self.plan is None:
+                self.end("live", note="tags only; they deploy nothing")
+                return
+            self.event("committed")
+            await self.stage("activate", self.each(OnNode.switch))
+            self.record(self.plan)
+            await self.stage("retire", self.each(OnNode.tidy))
+            self.announce(self.plan)
+            self.end("live", release=self.plan.release)
+        except Exception as error:
+            log.failure("activating")
+            self.report.error("the ref has moved, and the server will finish this when it is started again")
+            self.end("failed", error=str(error))
+        finally:
+            await self.close()
+
+    async def abandon(self, reason: BaseException) -> None:
+        """The ref has not moved: leave every node as it was, and say why."""
+        cancelled = isinstance(reason, CancelledError)
+        text = "the pusher went away" if cancelled else str(reason) or type(reason).__name__
+        try:
+            if self.plan is not None and self.turn is not None:
+                await self.each(OnNode.undo)
+        finally:
+            self.end("cancelled" if cancelled else "refused", error=text)
+            await self.close()
+
+    # The stages, each in a few lines.
+
+    def branch(self) -> str | None:
+        """The branch that is deployed here: a setting, or what the first push made it."""
+        if self.environment.branch:
+            return f"refs/heads/{self.environment.branch}"
+        return self.repository.head(self.place.environment)
+
+    async def wait_for_turn(self, update: Update) -> None:
+        self.turn = self.site.queue.turn(
+            self.place,
+            self.user,
+            self.config.limits.wait,
+            lambda who: self.report.step(f"Waiting for the deploy of {who}"),
+        )
+        try:
+            await self.turn.__aenter__()
+        except BaseException:
+            self.turn = None
+            raise
+        if self.source != "redeploy":
+            gate.still(update, self.repository.ref(self.place.environment, update.ref))
+
+    async def find_commit(self, oid: str) -> CommitInfo:
+        found = self.repository.commit(oid, self.quarantine)
+        if found is None:
+            raise Refused(f"{oid[:7]} is no commit; push a branch or a commit")
+        return found
+
+    def describe(self, commit: CommitInfo) -> Description:
+        self.report.step(
+            f"{self.place.app}, {self.place.environment}: {commit.oid[:7]} {commit.subject!r}, pushed by {self.user}"
+        )
+        text = self.repository.file(commit.tree, "app.yaml", self.quarantine)
+        if text is None:
+            raise Refused(
+                "there is no app.yaml at the top of the tree; it describes the application: see docs/app-yaml.rst"
+            )
+        try:
+            found = app_yaml.parse(text, "app.yaml")
+        except DocumentError as error:
+            for problem in error.problems:
+                self.report.error(problem)
+            raise Refused(error.problems[0]) from None
+        for warning in found.warnings:
+            self.report.detail(f"warning: {warning}")
+        if found.name and found.name != self.place.app:
+            self.report.detail(f"app.yaml calls it {found.name}; here it is {self.place.app}")
+        return found
+
+    def make_plan(self, commit: CommitInfo, description: Description) -> Plan:
+        hosts = stages.hosts(self.place, description, self.site.domain(self.place), self.config.default_environment)
+        key = self.site.key(self.place)
+        for on in self.nodes:
+            taken = [(host, owner) for host in hosts if (owner := on.node.owner(host)) not in (None, key)]
+            for host, owner in taken:
+                raise Refused(f"{host} belongs to {owner}; take it out of the locations in app.yaml")
+        names = self.repository.release_names(self.place.environment)
+        number = 1 + max((int(name.removeprefix("refs/releases/v")) for name in names), default=0)
+        web = self.environment.web
+        return Plan(self.place, key, commit, description, f"v{number}", hosts, web, self.user, self.source)
+
+    async def read_tree(self, commit: CommitInfo) -> tuple[Tree, dict[str, int]]:
+        limits = Limits(self.config.limits.files, self.config.limits.unpacked)
+        tree = await deferToThread(Tree.read, self.repository, commit.tree, self.quarantine, limits)
+        sizes = await tree.sizes(self.site.runner, self.push.environ, self.config.limits.step)
+        found = await deferToThread(tree.inspect, limits, sizes)
+        if found.problems:
+            for line in inspect.lines(found.problems):
+                self.report.error(line)
+            raise Refused(str(found.problems[0]))
+        self.report.step(f"Checked {count(found.files, 'file')}, {size(found.size)}")
+        return tree, sizes
+
+    async def write_stage(self, commit: CommitInfo) -> None:
+        if any(on.delivery for on in self.nodes):
+            directory = self.site.stage(self.place)
+            await directory.fill(
+                self.site.runner, self.repository, commit.oid, self.push.environ, self.config.limits.step
+            )
+
+    def record(self, plan: Plan) -> None:
+        lines = f"release {plan.release} of {self.place}\n\nfrom: {self.source}\ndeploy: {self.entry.id if self.entry else '-'}\nresult: live\n"
+        now = int(self.site.reactor.seconds())
+        self.repository.record(self.place.environment, ReleaseTag(plan.number, plan.commit.oid, self.user, now, lines))
+        if self.update is not None and self.repository.head(self.place.environment) is None:
+            self.repository.set_head(self.place.environment, self.update.ref)
+
+    def announce(self, plan: Plan) -> None:
+        names = ", ".join(on.node.name for on in self.nodes)
+        seconds = self.site.reactor.seconds() - self.began
+        self.report.step(f"Live: {plan.release}, {plan.commit.oid[:7]} on {names}, after {seconds:.1f} s")
+        for host in plan.hosts:
+            self.report.detail(self.nodes[0].node.url(host))
+
+    # How stages run.
+
+    async def stage(self, name: str, work: Awaitable[T]) -> T:
+        """One stage, with its beginning and its time in the journal."""
+        self.event("stage", stage=name)
+        began = self.site.reactor.seconds()
+        try:
+            return await work
+        finally:
+            self.event("stage-end", stage=name, seconds=round(self.site.reactor.seconds() - began, 4))
+
+    async def each(self, work: Callable[[OnNode], Coroutine[Any, Any, None]]) -> None:
+        """The same on all nodes at once. It ends when all have ended; then the first failure is raised, with its node's name."""
+        running = [Deferred.fromCoroutine(work(on)) for on in self.nodes]
+        results = await DeferredList(running, consumeErrors=True)
+        failures = [(on, result) for on, (success, result) in zip(self.nodes, results, strict=True) if not success]
+        for on, failure in failures:
+            if not failure.check(GitdeployError):
+                failure.raiseException()
+            raise Refused(f"{on.node.name}: {failure.getErrorMessage()}", *failure.value.details) from failure.value
+
+    def show(self, sink: Callable[[bytes], None]) -> None:
+        """From now on, what the pusher is to see goes to `sink`."""
+        self.report.sink = sink
+
+    def cancel(self, reason: str) -> None:
+        """Stop before the commit point, for `reason`; after it, nothing happens."""
+        if not self.committed and self.working is not None:
+            self.stop_reason = reason
+            self.working.cancel()
+
+    def event(self, name: str, **fields: Any) -> None:
+        if self.entry is not None:
+            self.entry.event(name, **fields)
+
+    def end(self, result: str, **fields: Any) -> None:
+        if self.entry is not None:
+            self.entry.end(result, **fields)
+
+    async def close(self) -> None:
+        for on in self.nodes:
+            on.session.close()
+        if self.turn is not None:
+            turn, self.turn = self.turn, None
+            await turn.__aexit__(None, None, None)
+        self.site.active.discard(self)
+        if not self.ended.called:
+            self.ended.callback(None)
+
+    @property
+    def quarantine(self) -> str | None:
+        return self.push.environ.get("GIT_QUARANTINE_PATH")

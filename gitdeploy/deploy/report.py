@@ -1,0 +1,63 @@
+"""What the pusher sees, in the field's own format: ``-----> `` a step, seven spaces a detail, `` !     `` an error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor (ECMA-48 5.4)
+    r"|\x1b[\]PX^_].*?(?:\x1b\\|\x07|$)"  # OSC, DCS, SOS, PM, APC strings
+    r"|\x1b[@-_]?"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+)
+
+
+def plain(text: str) -> str:
+    """`text` without control sequences; tabs stay, a carriage return is a new line."""
+    return CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def size(count: int) -> str:
+    """Bytes for people: ``48.1 MB``."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def count(number: int, noun: str) -> str:
+    """``1 file``, ``6,012 files``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+class Report:
+    """Writes for one deploy. `sink` gets what goes to the pusher, `keep` every finished line."""
+
+    def __init__(self, keep: Callable[[str], None]) -> None:
+        self.sink: Callable[[bytes], None] = lambda data: None
+        self.keep = keep
+
+    def line(self, text: str) -> None:
+        text = plain(text)
+        self.keep(text)
+        self.sink(text.encode() + b"\n")
+
+    def step(self, text: str) -> None:
+        self.line(f"-----> {text}")
+
+    def detail(self, text: str) -> None:
+        for row in plain(text).split("\n"):
+            self.line(f"       {row}")
+
+    def error(self, text: str, details: Iterable[str] = ()) -> None:
+        for detail in details:
+            self.detail(detail)
+        for row in plain(text).split("\n"):
+            self.line(f" !     {row}")
+
+    def progress(self, text: str) -> None:
+        """Show `text` in place of the progress before it; it is not kept. (git clears the line after a carriage return.)"""
+        self.sink(f"       {plain(text)}\r".encode())

@@ -1,0 +1,125 @@
+"""What deploys share: the parts of a running server that a deploy works with, and where its files are."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..config import Config, Environment
+from ..errors import NotFound
+from ..git.repository import Repository
+from ..git.stage import Stage
+from ..names import Place, nearest, quoted
+from ..nodes.node import Node
+from ..runner import Runner
+from . import stages
+from .journal import Journal
+from .queue import Queue
+
+if TYPE_CHECKING:
+    from .pipeline import Deploy
+
+
+@dataclass
+class Site:
+    """A server's parts. `config` is replaced when it is read again; a deploy under way keeps the one it began with."""
+
+    reactor: Any
+    runner: Runner
+    home: Path
+    config: Config
+    nodes: dict[str, Node]
+    journal: Journal
+    queue: Queue
+    active: set[Deploy] = field(default_factory=set)
+    visitors: Counter[str] = field(default_factory=Counter)
+    stopping: bool = False
+    offline: bool = False  # no server runs: only files can be looked at
+
+    @property
+    def repositories(self) -> Path:
+        return self.home / "repositories"
+
+    def repository(self, app: str) -> Repository:
+        """The repository of an app, which may not exist yet."""
+        return Repository(self.repositories / f"{app}.git")
+
+    def apps(self) -> list[str]:
+        """The apps there are, by name."""
+        return sorted(path.name.removesuffix(".git") for path in self.repositories.glob("*.git"))
+
+    def existing(self, app: str) -> Repository:
+        """The repository of an app that must be there; NotFound names the nearest one."""
+        if app not in self.apps():
+            guess = nearest(app, self.apps())
+            raise NotFound(
+                f"there is no app {quoted(app)}; " + (f"did you mean {guess}?" if guess else "push one, or see: apps")
+            )
+        return self.repository(app)
+
+    @contextmanager
+    def receiving(self, app: str) -> Iterator[Repository]:
+        """The repository of an app while somebody pushes to it: made for the first push, gone again if that leaves nothing in it."""
+        repository = self.repository(app)
+        self.visitors[app] += 1
+        try:
+            repository.create()
+            yield repository
+        finally:
+            self.visitors[app] -= 1
+            if not self.visitors[app]:
+                del self.visitors[app]
+                if not repository.has_refs():
+                    shutil.rmtree(repository.path, ignore_errors=True)
+
+    def clean(self) -> None:
+        """Remove what a git that was killed left in repositories: quarantines and lock files. Nobody pushes yet."""
+        for path in [
+            *self.repositories.glob("*.git/objects/tmp_objdir-*"),
+            *self.repositories.glob("*.git/objects/incoming-*"),
+        ]:
+            shutil.rmtree(path, ignore_errors=True)
+        for path in [*self.repositories.glob("*.git/refs/**/*.lock"), *self.repositories.glob("*.git/*.lock")]:
+            path.unlink(missing_ok=True)
+        for app in self.apps():
+            if not self.repository(app).has_refs():
+                shutil.rmtree(self.repository(app).path, ignore_errors=True)
+
+    def stage(self, place: Place) -> Stage:
+        return Stage(self.home / "stage" / place.app / place.environment)
+
+    def environment(self, place: Place) -> Environment:
+        return self.config.environments[place.environment]
+
+    def nodes_of(self, place: Place) -> tuple[Node, ...]:
+        return tuple(self.nodes[name] for name in self.environment(place).nodes)
+
+    def key(self, place: Place) -> str:
+        """The app's name on nodes."""
+        return stages.app_key(place, self.config.default_environment)
+
+    def domain(self, place: Place) -> str:
+        return self.environment(place).domain or self.config.domain
+
+    def places(self) -> list[Place]:
+        """Every app in every environment that it has been deployed to."""
+        return [
+            Place(app, environment)
+            for app in self.apps()
+            for environment in self.config.environments
+            if self.repository(app).head(environment)
+        ]
+
+    def kept(self, app: str) -> set[str]:
+        """The commits of the releases that are kept on nodes, in all environments of an app."""
+        repository, most = self.repository(app), self.config.keep.versions
+        return {one.commit for name in self.config.environments for one in repository.releases(name, most)}
+
+    def urls(self, place: Place) -> list[str]:
+        """Where an app answers."""
+        return [url for node in self.nodes_of(place)[:1] for url in node.urls(self.key(place))]

@@ -1,0 +1,63 @@
+"""The directory that a server keeps everything in, and where in it things are."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from .deploy.journal import Journal
+from .errors import ConfigError, ServerRunning
+from .ssh.keys import Users
+
+SOCKET_PATH = 107  # bytes that a unix socket's path may have (unix(7))
+SOCKET_NAME = 72  # bytes of the longest name of a socket of ours: an app, an environment, a release
+
+
+class Home:
+    """`path` is made by `make`, 0700; `run` is where sockets are."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self.config = self.path / "gitdeploy.yaml"
+        self.host_key = self.path / "host_key" / "ssh_host_ed25519_key"
+        self.users = Users(self.path / "keys")
+        self.journal = Journal(self.path / "deploys", time.time)
+        self.lock = -1
+
+    @property
+    def run(self) -> Path:
+        """In the home if its path is short enough, else below the directory for temporary files."""
+        inside = self.path / "run"
+        if len(os.fsencode(inside)) <= SOCKET_PATH - SOCKET_NAME - 1:
+            return inside
+        name = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
+        return Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"gitdeploy-{os.getuid()}-{name}"
+
+    @property
+    def control(self) -> Path:
+        """The socket that commands on this machine talk to."""
+        return self.run / "control.sock"
+
+    def make(self) -> None:
+        """Make what is not there: the home, its commented gitdeploy.yaml, the directory for sockets."""
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self.run.stat().st_uid != os.getuid():
+            raise ConfigError(f"{self.run} belongs to somebody else; remove it, or set XDG_RUNTIME_DIR")
+        if not self.config.exists():
+            self.config.write_bytes((Path(__file__).parent / "gitdeploy.example.yaml").read_bytes())
+
+    def take(self) -> None:
+        """Hold the home as long as this process lives; raises ServerRunning if another server does."""
+        self.lock = os.open(self.path / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self.lock)
+            raise ServerRunning(
+                f"a server is running on {self.path} already; stop it first, or take another --home"
+            ) from None

@@ -1,0 +1,56 @@
+"""Commands on the server's own machine while no server runs: those that need nothing but files."""
+
+from __future__ import annotations
+
+import sys
+
+from twisted.internet.defer import Deferred
+
+from . import config, names
+from .deploy.queue import Queue
+from .deploy.site import Site
+from .errors import GitdeployError, ServerRunning
+from .home import Home
+from .runner import Runner
+from .ssh.commands.call import Call, CommandSpec
+
+
+class Terminal:
+    """Standard input and output as a command sees them."""
+
+    remote = False
+
+    def __init__(self, stdin: str) -> None:
+        self.stdin = stdin
+
+    def write(self, text: str) -> None:
+        print(text)
+
+    def error(self, text: str) -> None:
+        print(text, file=sys.stderr)
+
+    async def read(self) -> str:
+        return self.stdin
+
+
+def run_offline(home: Home, spec: CommandSpec, args: list[str], stdin: str) -> int:
+    """Run `spec` over the files of `home`; returns its exit status. Raises GitdeployError if it needs a server."""
+    if not spec.offline:
+        raise ServerRunning(
+            f"no server runs on {home.path}, and {spec.name} needs one; start it: gitdeploy server --home {home.path}"
+        )
+    home.make()
+    settings = config.load(home.config)
+    site = Site(None, Runner(None), home.path, settings, {}, home.journal, Queue(None), offline=True)
+
+    def place(text: str) -> names.Place:
+        return names.repository(text, settings.environments, settings.default_environment)
+
+    call = Call("", spec.parser().parse_args(args), Terminal(stdin), site, home.users, place, None)
+    results: list[object] = []
+    Deferred.fromCoroutine(spec.run(call)).addBoth(results.append)
+    [result] = results
+    if isinstance(result, int):
+        return result
+    error = getattr(result, "value", None)
+    raise error if isinstance(error, GitdeployError) else RuntimeError(str(result))

@@ -1,0 +1,173 @@
+"""The only place that starts processes: argv tuples in, results out; every one has a time limit and can be cancelled."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet import error, protocol
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from .errors import CommandFailed
+
+KILL_AFTER = 2.0  # seconds between asking a process group to end and ending it
+TAIL = 30  # lines of output that an error carries
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run. Nothing is inherited: `env` is the whole environment.
+
+    A process that `survives` is not killed with the server: one that cleans up after itself when its pipes close.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str | None = None
+    survives: bool = False
+
+    def __str__(self) -> str:
+        return shlex.join(self.argv)
+
+
+BASE_ENVIRON: Mapping[str, str] = {
+    "PATH": os.environ.get("PATH", os.defpath),
+    "LC_ALL": "C.UTF-8",
+    "HOME": "/nonexistent",
+}
+"""What every tool of ours gets: no locale, no configuration of the person who started the server."""
+
+
+class Output(protocol.ProcessProtocol):
+    """Collects what a process writes and tells when it ended."""
+
+    def __init__(self, stdin: bytes, on_output: Callable[[bytes], None] | None) -> None:
+        self.ended: Deferred[int] = Deferred(lambda _: None)
+        self.out = bytearray()
+        self.err = bytearray()
+        self.stdin = stdin
+        self.on_output = on_output
+
+    def connectionMade(self) -> None:
+        assert self.transport is not None
+        self.transport.write(self.stdin)
+        self.transport.closeStdin()
+
+    def outReceived(self, data: bytes) -> None:
+        if self.on_output is not None:
+            self.on_output(data)
+        else:
+            self.out += data
+
+    def errReceived(self, data: bytes) -> None:
+        self.err += data
+        del self.err[:-65536]
+
+    def processEnded(self, reason: Failure) -> None:
+        self.ended.callback(exit_code(reason))
+
+
+def exit_code(reason: Failure) -> int:
+    """The exit status of a process that ended; 128 and the signal's number if a signal ended it, as shells say."""
+    value: Any = reason.value
+    if isinstance(value, error.ProcessDone):
+        return 0
+    return 128 + int(value.signal) if value.signal else int(value.exitCode)
+
+
+class Runner:
+    """Starts processes. `reactor` is the reactor or a fake of it."""
+
+    def __init__(self, reactor: Any) -> None:
+        self.reactor = reactor
+
+    def start(
+        self, command: Command, process: protocol.ProcessProtocol, fds: Mapping[int, int | str] | None = None
+    ) -> Any:
+        """Start `command` in a process group of its own; returns the process transport.
+
+        `fds` maps the child's descriptors as Twisted's spawnProcess does (``"r"``: we read, ``"w"``: we write, a number: that one of ours).
+        """
+        bound = () if command.survives else ("setpriv", "--pdeathsig", "KILL", "--")
+        argv = ("setsid", "--", *bound, *command.argv)
+        return self.reactor.spawnProcess(
+            process, argv[0], argv, env=dict(command.env), path=command.cwd, childFDs=dict(fds) if fds else None
+        )
+
+    async def run(
+        self,
+        command: Command,
+        *,
+        stdin: bytes = b"",
+        timeout: float,
+        on_output: Callable[[bytes], None] | None = None,
+        check: bool = True,
+    ) -> bytes:
+        """Run `command` and return what it wrote to standard output (nothing, when `on_output` got it).
+
+        Takes at most `timeout` seconds. Raises CommandFailed, whose details are the last lines of standard error, when it
+        takes longer or (with `check`) its exit status is not 0. When the caller is cancelled, so is the process.
+        """
+        output = Output(stdin, on_output)
+        transport = self.start(command, output)
+        late = False
+
+        def too_late() -> None:
+            nonlocal late
+            late = True
+            end_group(self.reactor, transport)
+
+        limit = self.reactor.callLater(timeout, too_late)
+        try:
+            status = await output.ended
+        finally:
+            if limit.active():
+                limit.cancel()
+            if not output.ended.called or transport.pid:
+                end_group(self.reactor, transport)
+        tail = bytes(output.err).decode("utf-8", "replace").splitlines()[-TAIL:]
+        if late:
+            raise CommandFailed(
+                f"{command.argv[0]} took longer than {timeout:g} s and was stopped", str(command), *tail
+            )
+        if status and check:
+            raise CommandFailed(f"{command.argv[0]} ended with exit code {status}", str(command), *tail)
+        return bytes(output.out)
+
+
+def end_group(reactor: IReactorTime, transport: Any, after: float = KILL_AFTER) -> None:
+    """Ask the process group of `transport` to end; end it `after` seconds later. One that has ended is left alone."""
+    pid = transport.pid
+    if not pid:
+        return
+    signal_process(pid, signal.SIGTERM)
+    signal_group(pid, signal.SIGTERM)
+
+    def kill() -> None:
+        if transport.pid == pid:
+            signal_process(pid, signal.SIGKILL)
+            signal_group(pid, signal.SIGKILL)
+
+    reactor.callLater(after, kill)
+
+
+def signal_group(pid: int, number: int) -> None:
+    """Send a signal to a process group that we made; nobody there any more is fine."""
+    try:
+        os.killpg(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def signal_process(pid: int, number: int) -> None:
+    """Send a signal to one process, which has not been reaped yet; gone is fine."""
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass

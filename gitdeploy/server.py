@@ -1,0 +1,198 @@
+"""The composition root: makes every part of a server, hands each what it needs, starts it and stops it."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import interfaces
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.endpoints import serverFromString
+from twisted.logger import Logger
+
+from . import config, names
+from .control import ControlFactory
+from .deploy.again import deploy_again
+from .deploy.pipeline import Deploy
+from .deploy.queue import Queue
+from .deploy.reconcile import reconcile
+from .deploy.site import Site
+from .errors import ConfigError, GitdeployError
+from .home import Home
+from .installed import directory
+from .names import Place
+from .nodes.embedded import EmbeddedNode
+from .runner import Runner
+from .ssh.command import Command
+from .ssh.commands.call import Call
+from .ssh.commands.table import find
+from .ssh.endpoint import Endpoint, host_key
+from .ssh.session import CommandIO, Service
+from .web.front import Front
+
+FINISH = 300.0  # seconds that deploys past their commit point get when the server is stopped
+log = Logger()
+
+
+class Server:
+    """A server on `home`. `ssh` and `http` are Twisted endpoint strings."""
+
+    def __init__(self, reactor: Any, home: Home, settings: config.Config, ssh: str, http: str) -> None:
+        self.reactor, self.home, self.ssh, self.http = reactor, home, ssh, http
+        self.ports: list[interfaces.IListeningPort] = []
+        self.http_port = 0
+        runner = Runner(reactor)
+        python = settings.python or default_python()
+        self.node = EmbeddedNode(reactor, runner, home.path / "node", home.run, python, self.url)
+        self.site = Site(
+            reactor, runner, home.path, settings, {self.node.name: self.node}, home.journal, Queue(reactor)
+        )
+        self.service = Service(
+            reactor=reactor,
+            runner=runner,
+            hooks=str(directory("hooks")),
+            pack_limit=lambda: self.site.config.limits.pack,
+            place=self.place,
+            may=self.may,
+            existing=self.site.existing,
+            receiving=self.site.receiving,
+            attempt=lambda place, user, allowed: Deploy(self.site, place, user, "git push", allowed),
+            command=self.command,
+        )
+
+    # Its life.
+
+    async def start(self) -> str:
+        """Listen, bring back what was live; returns the line that says where it listens."""
+        self.node.prepare()
+        self.site.clean()
+        front = Front(self.reactor, self.node.resolve)
+        http = await self.listen(self.http, front)
+        self.http_port = http.getHost().port
+        await self.listen(
+            f"unix:{quote(self.home.run / 'front.sock')}:mode=600", Front(self.reactor, self.node.resolve_checked)
+        )
+        await self.listen(f"unix:{quote(self.home.control)}:mode=600", ControlFactory(self.command))
+        await reconcile(self.site)
+        endpoint = Endpoint(self.reactor, host_key(self.home.host_key), self.home.users, self.service)
+        ssh = await self.listen(self.ssh, endpoint)
+        return f"ready ssh={shown(ssh)} http={shown(http)}"
+
+    async def listen(self, description: str, factory: Any) -> Any:
+        try:
+            port = await serverFromString(self.reactor, description).listen(factory)
+        except (ValueError, OSError, KeyError, TypeError) as error:
+            raise ConfigError(
+                f"cannot listen on {description}: {error}; see Twisted's endpoint strings: tcp:2222"
+            ) from error
+        except Exception as error:
+            raise ConfigError(f"cannot listen on {description}: {error}") from error
+        self.ports.append(port)
+        return port
+
+    async def stop(self) -> None:
+        """Listen no more, cancel what is before its commit point, let the rest finish, stop the applications."""
+        self.site.stopping = True
+        stopping = [Deferred.fromCoroutine(stop_port(port)) for port in self.ports]
+        for deploy in list(self.site.active):
+            deploy.cancel("the server is stopping; push again when it is back")
+        ending = DeferredList([deploy.ended for deploy in self.site.active])
+        try:
+            await ending.addTimeout(FINISH, self.reactor)
+        finally:
+            await self.node.stop_all()
+            await DeferredList(stopping, consumeErrors=True)
+
+    def reload(self) -> None:
+        """Read gitdeploy.yaml again (SIGHUP); one with mistakes changes nothing."""
+        try:
+            self.site.config = config.load(self.home.config)
+        except ConfigError as error:
+            log.error("{error}; the old one stays", error=str(error))
+            for problem in error.details:
+                log.error("{problem}", problem=problem)
+            return
+        log.info("read gitdeploy.yaml again")
+
+    # What sessions ask.
+
+    def url(self, host: str) -> str:
+        """Where a browser finds a host name here."""
+        return f"http://{host}/" if self.http_port == 80 else f"http://{host}:{self.http_port}/"
+
+    def place(self, path: str) -> Place:
+        return names.repository(path, self.site.config.environments, self.site.config.default_environment)
+
+    def may(self, user: str, place: Place) -> bool:
+        """Whether a user may push to an environment, and look at it."""
+        environment = self.site.config.environments.get(place.environment)
+        return environment is not None and (environment.users is None or user in environment.users)
+
+    async def command(self, user: str, command: Command, io: CommandIO) -> int:
+        """Run one of the commands for `user`; returns the exit status. Raises GitdeployError."""
+        spec = find(command.name)
+        args = spec.parser().parse_args(list(command.args))
+
+        def place(text: str) -> Place:
+            found = self.place(text)
+            if not self.may(user, found) and io.remote:
+                raise GitdeployError(f"{user} may not do that in {found.environment}")
+            return found
+
+        async def again(found: Place, who: str, source: str, commit: str | None, show: Callable[[bytes], None]) -> str:
+            return await deploy_again(self.site, found, who, source, commit, show, lambda: True)
+
+        return await spec.run(Call(user, args, io, self.site, self.home.users, place, again))
+
+
+def default_python() -> str:
+    """Debian's Python, which has Debian's packages; elsewhere the one that runs this server."""
+    from shutil import which
+
+    return which("/usr/bin/python3") or sys.executable
+
+
+def quote(path: object) -> str:
+    """A path in an endpoint string."""
+    return str(path).replace("\\", "\\\\").replace(":", "\\:").replace("=", "\\=")
+
+
+def shown(port: Any) -> str:
+    """``127.0.0.1:8080``."""
+    address = port.getHost()
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{host}:{address.port}"
+
+
+async def stop_port(port: Any) -> None:
+    await Deferred.fromCoroutine(_maybe(port.stopListening()))
+
+
+async def _maybe(result: Any) -> None:
+    if isinstance(result, Deferred):
+        await result
+
+
+def run(reactor: Any, server: Server, say: Callable[[str], None]) -> int:
+    """Run `server` until SIGTERM or SIGINT; returns the exit status. `say` gets the ready line."""
+    status = 0
+
+    def failed(failure: Any) -> None:
+        nonlocal status
+        status = 2
+        if failure.check(GitdeployError):
+            say(f"gitdeploy: {failure.getErrorMessage()}")
+        else:
+            log.failure("starting", failure=failure)
+        reactor.stop()
+
+    def begin() -> None:
+        Deferred.fromCoroutine(server.start()).addCallbacks(say, failed)
+        signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(server.reload))
+
+    reactor.callWhenRunning(begin)
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(server.stop()))
+    reactor.run()
+    return status

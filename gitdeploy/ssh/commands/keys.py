@@ -1,0 +1,53 @@
+"""``keys:add``, ``keys:list``, ``keys:remove``: who may push."""
+
+from __future__ import annotations
+
+import argparse
+
+from .call import Call, CommandSpec, as_json
+
+
+def user(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("user", metavar="USER")
+
+
+def user_and_key(parser: argparse.ArgumentParser) -> None:
+    user(parser)
+    parser.add_argument("fingerprint", nargs="?", metavar="SHA256:...")
+
+
+async def add(call: Call) -> int:
+    for key in call.users.add(call.args.user, await call.io.read()):
+        call.io.write(f"{key.user} may push with {key.fingerprint} ({key.type})")
+    return 0
+
+
+async def show(call: Call) -> int:
+    keys = call.users.all()
+    if call.args.json:
+        call.json(
+            [
+                {"user": key.user, "fingerprint": key.fingerprint, "type": key.type, "comment": key.comment}
+                for key in keys
+            ]
+        )
+    elif keys:
+        call.table(
+            [(key.user, key.fingerprint, key.type, key.comment) for key in keys], ("USER", "KEY", "TYPE", "COMMENT")
+        )
+    else:
+        call.io.write("Nobody may push yet; write: gitdeploy --home DIR keys:add NAME < id_ed25519.pub")
+    return 0
+
+
+async def remove(call: Call) -> int:
+    for key in call.users.remove(call.args.user, call.args.fingerprint):
+        call.io.write(f"{key.user} may no longer push with {key.fingerprint}")
+    return 0
+
+
+SPECS = (
+    CommandSpec("keys:add", "let somebody push; the public key comes on standard input", user, add, offline=True),
+    CommandSpec("keys:list", "who may push", as_json, show, offline=True),
+    CommandSpec("keys:remove", "let somebody push no longer, or not with one key", user_and_key, remove, offline=True),
+)

@@ -1,0 +1,198 @@
+"""A session channel: one exec request, and nothing else of what ssh can do (RFC 4254 section 6)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from twisted.conch.ssh import channel
+from twisted.conch.ssh.common import getNS
+from twisted.conch.ssh.connection import EXTENDED_DATA_STDERR
+from twisted.logger import Logger
+
+from ..errors import GitdeployError
+from ..git.push import Attempt
+from ..git.repository import Repository
+from ..names import Place
+from ..runner import Runner
+from .command import Command, parse
+
+WINDOW = 2 * 1024 * 1024  # bytes that a client may send ahead
+PACKET = 32768  # bytes of one data packet; OpenSSH's own
+log = Logger()
+
+
+class PushAttempt(Attempt, Protocol):
+    """A deploy that can show the pusher something."""
+
+    def show(self, sink: Callable[[bytes], None]) -> None:
+        """From now on, what the pusher is to see goes to `sink`."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the server hands down to sessions; they know nothing else of it."""
+
+    reactor: Any
+    runner: Runner
+    hooks: str
+    pack_limit: Callable[[], int]
+    place: Callable[[str], Place]
+    may: Callable[[str, Place], bool]
+    existing: Callable[[str], Repository]
+    receiving: Callable[[str], AbstractContextManager[Repository]]
+    attempt: Callable[[Place, str, Callable[[], bool]], PushAttempt]
+    command: Callable[[str, Command, CommandIO], Awaitable[int]]
+
+
+class CommandIO(Protocol):
+    """Where a command reads and writes; `remote` says whether somebody typed it over ssh."""
+
+    remote: bool
+
+    def write(self, text: str) -> None:
+        """To standard output."""
+
+    def error(self, text: str) -> None:
+        """To standard error."""
+
+    async def read(self) -> str:
+        """All of standard input."""
+
+
+class Work(Protocol):
+    """What an exec request started."""
+
+    def received(self, data: bytes) -> None:
+        """The client sent some of its standard input."""
+
+    def eof(self) -> None:
+        """The client's standard input has ended."""
+
+    def gone(self) -> None:
+        """The client has gone away."""
+
+    def pause(self) -> None:
+        """The client does not read: write no more for now."""
+
+    def resume(self) -> None:
+        """The client reads again."""
+
+
+class Session(channel.SSHChannel):
+    """One channel. Every entry catches at the edge: an exception here would end the whole connection."""
+
+    name = b"session"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, localWindow=WINDOW, localMaxPacket=PACKET, **kwargs)
+        self.work: Work | None = None
+        self.full = False  # the work cannot take more input now
+        self.status_sent = False
+
+    # What the client sends.
+
+    def requestReceived(self, requestType: bytes, data: bytes) -> int:
+        """Only exec is done; a shell gets a friendly no; pty-req, env, subsystem, x11-req, auth-agent-req fail."""
+        try:
+            if self.work is not None or self.status_sent:
+                return 0
+            if requestType == b"exec":
+                self.begin(getNS(data)[0])
+                return 1
+            if requestType == b"shell":
+                self.error(
+                    f"Hello {self.avatar.user}. There is no shell here: git push, or ssh with a command; try: help"
+                )
+                self.finish(1)
+                return 1
+        except Exception:
+            log.failure("a request of a session")
+            self.finish(1)
+            return 1
+        return 0
+
+    def begin(self, text: bytes) -> None:
+        from . import git, other
+
+        service: Service = self.avatar.service
+        try:
+            command = parse(text)
+            start = git.COMMANDS.get(command.name, other.start)
+            self.work = start(self, service, self.avatar, command)
+        except GitdeployError as error:
+            self.fail(error)
+
+    def fail(self, error: GitdeployError) -> None:
+        """Tell what went wrong, and end."""
+        for line in (str(error), *error.details):
+            self.error(f"gitdeploy: {line}")
+        self.finish(error.exit_code)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.work is not None:
+            self.guard(self.work.received, data)
+
+    def eofReceived(self) -> None:
+        if self.work is not None:
+            self.guard(self.work.eof)
+
+    def closeReceived(self) -> None:
+        """The client wants no more: what it has not taken yet it will not take."""
+        self.buf, self.extBuf = b"", []
+        self.loseConnection()
+
+    def closed(self) -> None:
+        work, self.work = self.work, None
+        if work is not None:
+            self.guard(work.gone)
+
+    def stopWriting(self) -> None:
+        if self.work is not None:
+            self.guard(self.work.pause)
+
+    def startWriting(self) -> None:
+        if self.work is not None:
+            self.guard(self.work.resume)
+
+    def guard(self, call: Callable[..., None], *args: Any) -> None:
+        try:
+            call(*args)
+        except Exception:
+            log.failure("in a session")
+            self.finish(1)
+
+    # What we send.
+
+    def error(self, text: str) -> None:
+        if not self.localClosed:
+            self.writeExtended(EXTENDED_DATA_STDERR, text.encode() + b"\n")
+
+    def send(self, data: bytes) -> None:
+        if data and not self.localClosed:
+            self.write(data)
+
+    def finish(self, status: int) -> None:
+        """Send the exit status, and close when everything has been sent."""
+        if self.status_sent or self.localClosed or self.conn is None or self.conn.transport is None:
+            return
+        self.status_sent = True
+        self.conn.sendRequest(self, b"exit-status", struct.pack(">L", status & 0xFF))
+        self.loseConnection()
+
+    # Backpressure (see Connection.adjustWindow).
+
+    def pauseProducing(self) -> None:
+        self.full = True
+
+    def resumeProducing(self) -> None:
+        self.full = False
+        used = self.localWindowSize - self.localWindowLeft
+        if used and not self.localClosed and self.conn is not None:
+            self.conn.adjustWindow(self, used)
+
+    def stopProducing(self) -> None:
+        self.full = False
