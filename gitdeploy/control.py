@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,7 +23,7 @@ from .ssh.command import Command
 from .ssh.session import CommandIO
 
 log = Logger()
-Run = Callable[[str, Command, CommandIO], Awaitable[int]]
+Run = Callable[[str, Command, CommandIO], Coroutine[Any, Any, int]]
 
 
 class Control(LineOnlyReceiver):

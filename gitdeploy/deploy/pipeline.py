@@ -245,8 +245,8 @@ class Deploy:
 
     async def each(self, work: Callable[[OnNode], Coroutine[Any, Any, None]]) -> None:
         """The same on all nodes at once. It ends when all have ended; then the first failure is raised, with its node's name."""
-        running = [Deferred.fromCoroutine(work(on)) for on in self.nodes]
-        results = await DeferredList(running, consumeErrors=True)
+        running: list[Deferred[None]] = [Deferred.fromCoroutine(work(on)) for on in self.nodes]
+        results: list[tuple[bool, Any]] = await DeferredList(running, consumeErrors=True)
         failures = [(on, result) for on, (success, result) in zip(self.nodes, results, strict=True) if not success]
         for on, failure in failures:
             if not failure.check(GitdeployError):

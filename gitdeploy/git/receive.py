@@ -47,6 +47,8 @@ def parse_event(text: str) -> tuple[str, Push]:
 class Receive(protocol.ProcessProtocol):
     """One push. `send` gets what goes to the pusher's git, `done` the exit status once everything has ended."""
 
+    transport: Any = None
+
     def __init__(
         self,
         reactor: Any,

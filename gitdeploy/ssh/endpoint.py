@@ -35,7 +35,7 @@ SIGNATURES = (
     b"ssh-ed25519", b"sk-ssh-ed25519@openssh.com", b"ecdsa-sha2-nistp256", b"ecdsa-sha2-nistp384", b"ecdsa-sha2-nistp521",
     b"sk-ecdsa-sha2-nistp256@openssh.com", b"rsa-sha2-512", b"rsa-sha2-256",
 )  # fmt: skip
-LOGIN = 30.0  # seconds from the connection to the login
+LOGIN = 30  # seconds from the connection to the login
 ATTEMPTS = 10  # keys that one connection may try
 STRANGERS = 50  # connections that are not logged in, at a time
 PING = 15  # seconds of silence after which TCP asks whether the other side is still there; three times
@@ -72,7 +72,8 @@ class Connection(connection.SSHConnection):
             super().ssh_CHANNEL_OPEN(packet)
         except Exception:
             log.failure("opening a channel")
-            self.transport.loseConnection()
+            if self.transport is not None:
+                self.transport.loseConnection()
 
 
 class Transport(transport.SSHServerTransport):
@@ -83,15 +84,16 @@ class Transport(transport.SSHServerTransport):
     supportedMACs = list(MACS)
     supportedCompressions = [b"none"]
     ourVersionString = b"SSH-2.0-gitdeploy"
+    factory: Any
     counted = False
     limit: Any = None
 
     def connectionMade(self) -> None:
         tcp: Any = self.transport
-        if ITCPTransport.providedBy(tcp):
+        if tcp is not None and ITCPTransport.providedBy(tcp):
             tcp.setTcpNoDelay(True)
             tcp.setTcpKeepAlive(True)
-            handle = tcp.getHandle()
+            handle: Any = getattr(tcp, "getHandle")()  # noqa: B009 - not in the interface
             for option, value in ((socket.TCP_KEEPIDLE, PING), (socket.TCP_KEEPINTVL, PING), (socket.TCP_KEEPCNT, 3)):
                 handle.setsockopt(socket.IPPROTO_TCP, option, value)
         if self.factory.strangers >= STRANGERS:
@@ -170,7 +172,7 @@ class KeyChecker:
     def __init__(self, users: Users) -> None:
         self.users = users
 
-    def requestAvatarId(self, credentials: Any) -> bytes:
+    def requestAvatarId(self, credentials: Any) -> Any:
         if self.users.find(credentials.blob) is None:
             raise UnauthorizedLogin("unknown key")
         if credentials.algName not in SIGNATURES:
@@ -218,4 +220,5 @@ def host_key(path: Path) -> Key:
         new.write_bytes(pem)
         path.with_name(path.name + ".pub").write_bytes(Key.fromString(pem).public().toString("OPENSSH") + b"\n")
         new.rename(path)
-    return Key.fromFile(str(path))
+    key: Key = Key.fromFile(str(path))
+    return key

@@ -79,6 +79,8 @@ class Push:
 class Fetch(protocol.ProcessProtocol):
     """``git upload-pack`` as a child; it is paused while the client does not read."""
 
+    transport: Any = None
+
     def __init__(self, session: Session, service: Service, place: Place) -> None:
         self.session, self.reactor = session, service.reactor
         path = str(service.existing(place.app).path)

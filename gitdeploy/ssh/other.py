@@ -25,7 +25,7 @@ class Running:
         self.session = session
         self.input = bytearray()
         self.whole: Deferred[None] = Deferred()
-        self.task = Deferred.fromCoroutine(service.command(user, command, self))  # type: ignore[arg-type]
+        self.task: Deferred[int] = Deferred.fromCoroutine(service.command(user, command, self))
         self.task.addCallbacks(session.finish, self.failed)
 
     def failed(self, failure: Failure) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -45,7 +45,7 @@ class Service:
     existing: Callable[[str], Repository]
     receiving: Callable[[str], AbstractContextManager[Repository]]
     attempt: Callable[[Place, str, Callable[[], bool]], PushAttempt]
-    command: Callable[[str, Command, CommandIO], Awaitable[int]]
+    command: Callable[[str, Command, CommandIO], Coroutine[Any, Any, int]]
 
 
 class CommandIO(Protocol):
@@ -87,8 +87,9 @@ class Session(channel.SSHChannel):
 
     name = b"session"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, localWindow=WINDOW, localMaxPacket=PACKET, **kwargs)
+    def __init__(self, remoteWindow: int, remoteMaxPacket: int, data: bytes, avatar: Any) -> None:
+        super().__init__(WINDOW, PACKET, remoteWindow, remoteMaxPacket, data=data, avatar=avatar)
+        self.person = avatar
         self.work: Work | None = None
         self.full = False  # the work cannot take more input now
         self.status_sent = False
@@ -105,7 +106,7 @@ class Session(channel.SSHChannel):
                 return 1
             if requestType == b"shell":
                 self.error(
-                    f"Hello {self.avatar.user}. There is no shell here: git push, or ssh with a command; try: help"
+                    f"Hello {self.person.user}. There is no shell here: git push, or ssh with a command; try: help"
                 )
                 self.finish(1)
                 return 1
@@ -118,11 +119,11 @@ class Session(channel.SSHChannel):
     def begin(self, text: bytes) -> None:
         from . import git, other
 
-        service: Service = self.avatar.service
+        service: Service = self.person.service
         try:
             command = parse(text)
             start = git.COMMANDS.get(command.name, other.start)
-            self.work = start(self, service, self.avatar, command)
+            self.work = start(self, service, self.person, command)
         except GitdeployError as error:
             self.fail(error)
 

@@ -47,7 +47,7 @@ class Front(protocol.ServerFactory):
         self.closing = False
         self._date = (0, b"")
 
-    def buildProtocol(self, addr: interfaces.IAddress | None) -> Visitor | None:  # noqa: N802
+    def buildProtocol(self, addr: interfaces.IAddress | None) -> Visitor | None:
         """A visitor, or None (the connection is closed) when there are too many, or we are closing."""
         if self.closing or len(self.visitors) >= self.limits.connections:
             return None

@@ -23,22 +23,26 @@ if TYPE_CHECKING:
 
 
 class Wire(tcp.Connection):
-    """A connected socket; when a write to it fails, what the other side wrote before is read all the same.
+    """A connected socket; when the connection ends, what the other side wrote before is read all the same.
 
     An application may answer and close before it read the whole request (a 413). Twisted drops a connection, with what
-    is still to be read, as soon as a write fails; here the rest, never more than the kernel holds, is handed on first.
+    is still to be read, as soon as a write fails, or on a hang-up while it was not reading; here the rest is handed on
+    first. It is what the kernel holds, below `_MOST` (net.core.wmem_default is 208 KiB).
     """
 
     logstr = "application"
+    _MOST = 1 << 20
 
-    def connectionLost(self, reason: Failure) -> None:  # noqa: N802
-        while reason.type is error.ConnectionLost and hasattr(self, "socket"):
+    def connectionLost(self, reason: Failure) -> None:
+        left = 0 if reason.type is error.ConnectionAborted or not hasattr(self, "socket") else self._MOST
+        while left > 0:
             try:
                 data = self.socket.recv(self.bufferSize)
             except OSError:
                 break
             if not data:
                 break
+            left -= len(data)
             self.protocol.dataReceived(data)
         super().connectionLost(reason)
 
@@ -55,7 +59,7 @@ def connect(reactor: Any, path: str, to: protocol.Protocol) -> None:
     wire: Any = Wire(plain, to, reactor)
     wire.connected = 1
     wire.startReading()
-    to.makeConnection(wire)  # type: ignore[no-untyped-call]
+    to.makeConnection(wire)
 
 
 @implementer(interfaces.IPushProducer)
@@ -139,7 +143,7 @@ class Passage(protocol.Protocol):
     # -- from the application --
 
     @guarded
-    def dataReceived(self, data: bytes) -> None:  # noqa: N802
+    def dataReceived(self, data: bytes) -> None:
         if self._over:
             return
         self._limit.touch()
@@ -150,7 +154,7 @@ class Passage(protocol.Protocol):
             self._read()
 
     @guarded
-    def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:  # noqa: N802
+    def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:
         self._limit.stop()
         if self._over:
             return
@@ -216,15 +220,15 @@ class Passage(protocol.Protocol):
 
     # -- from the transport: how fast the application takes the request's body --
 
-    def pauseProducing(self) -> None:  # noqa: N802
+    def pauseProducing(self) -> None:
         self._app_full = True
         self._visitor.hold(True)
 
-    def resumeProducing(self) -> None:  # noqa: N802
+    def resumeProducing(self) -> None:
         self._app_full = False
         self._limit.touch()
         if not self._over:
             self._visitor.hold(False)
 
-    def stopProducing(self) -> None:  # noqa: N802
+    def stopProducing(self) -> None:
         """The connection is lost: `connectionLost` says so too."""

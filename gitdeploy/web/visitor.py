@@ -51,7 +51,7 @@ class Visitor(protocol.Protocol):
 
     # -- from the client's transport --
 
-    def connectionMade(self) -> None:  # noqa: N802
+    def connectionMade(self) -> None:
         self.front.visitors.add(self)
         if interfaces.ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
@@ -59,15 +59,14 @@ class Visitor(protocol.Protocol):
         self._limit.start(self.front.limits.header)
 
     @guarded
-    def dataReceived(self, data: bytes) -> None:  # noqa: N802
+    def dataReceived(self, data: bytes) -> None:
         if self.stage is Stage.CLOSING:
             return
         if self.stage is Stage.TUNNEL and self._source is not None:
             self._source.tunnel(data)
             return
         if self.stage is Stage.IDLE:
-            data = data.lstrip(b"\r\n")  # RFC 9112 2.2
-            if not data:
+            if not (data := data.lstrip(b"\r\n")):  # RFC 9112 2.2
                 return
             self.stage = Stage.HEAD
             self._limit.start(self.front.limits.header)
@@ -79,19 +78,19 @@ class Visitor(protocol.Protocol):
         self._advance()
         self._gate()
 
-    def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:  # noqa: N802
+    def connectionLost(self, reason: Failure = protocol.connectionDone) -> None:
         self.stage = Stage.CLOSING
         self._limit.stop()
         self.front.visitors.discard(self)
         self._leave()
 
-    def pauseProducing(self) -> None:  # noqa: N802
+    def pauseProducing(self) -> None:
         self._full = True
         if self._source is not None:
             self._source.pause()
 
     @guarded
-    def resumeProducing(self) -> None:  # noqa: N802
+    def resumeProducing(self) -> None:
         self._full = False
         self._limit.touch()
         if self._source is not None:
@@ -99,7 +98,7 @@ class Visitor(protocol.Protocol):
         elif self.stage is Stage.HEAD:
             self._advance()
 
-    def stopProducing(self) -> None:  # noqa: N802
+    def stopProducing(self) -> None:
         """The connection is lost: `connectionLost` says so too."""
 
     # -- the requests --
@@ -130,8 +129,7 @@ class Visitor(protocol.Protocol):
 
     def _request(self, request: h11.Request) -> None:
         self.stage = Stage.ANSWERING
-        self._complete = self._begun = False
-        self._ahead = 0
+        self._complete, self._begun, self._ahead = False, False, 0
         self._limit.start(self.front.limits.client)
         self._asked = request
         ask = fields.understand(request)
@@ -170,8 +168,7 @@ class Visitor(protocol.Protocol):
 
     def _pass_on(self, target: Target, path: str, request: h11.Request, ask: Ask) -> None:
         passage = Passage(self, target.app)
-        trouble = passage.begin(path, request, ask)
-        if trouble is not None:
+        if trouble := passage.begin(path, request, ask):
             return self.fail(trouble)
         self._source = passage
         if self._complete:
@@ -202,8 +199,7 @@ class Visitor(protocol.Protocol):
         self.stage = Stage.TUNNEL
         self._ahead = 0
         self._limit.stop()
-        early = self._http.trailing_data[0]
-        if early and self._source is not None:
+        if self._source is not None and (early := self._http.trailing_data[0]):
             self._source.tunnel(early)
         self._gate()
 
@@ -213,9 +209,7 @@ class Visitor(protocol.Protocol):
 
     def finish(self) -> None:
         """The answer is complete."""
-        end = self._http.send(h11.EndOfMessage())
-        if end:
-            self.transport.write(end)
+        self.transport.write(self._http.send(h11.EndOfMessage()))
         self._leave()
         self._asked = None
         if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
@@ -233,7 +227,7 @@ class Visitor(protocol.Protocol):
             return None
         if self._begun or self.stage is Stage.TUNNEL:
             return self.cut()
-        asked = list(self._asked.headers) if self._asked is not None else []
+        asked = self._asked.headers if self._asked is not None else ()
         accept = b",".join(value for name, value in asked if name == b"accept")
         head, body = self.front.pages.render(page, accept)
         self.respond(page.status, b"", [*head, self.front.date()])
@@ -302,5 +296,5 @@ class Visitor(protocol.Protocol):
         elif self.stage is Stage.ANSWERING and not waits_for_client:
             self._limit.start(self.front.limits.client)  # the application has a limit of its own
         else:
-            limits = self.front.limits
-            self.fail(pages.too_slow_client(limits.header if self.stage is Stage.HEAD else limits.client))
+            seconds = self.front.limits.header if self.stage is Stage.HEAD else self.front.limits.client
+            self.fail(pages.too_slow_client(seconds))

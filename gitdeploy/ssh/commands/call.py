@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -57,7 +57,7 @@ class CommandSpec:
     name: str
     summary: str
     arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[Call], Awaitable[int]]
+    run: Callable[[Call], Coroutine[Any, Any, int]]
     offline: bool = False
 
     def parser(self, prog: str = "") -> Parser:

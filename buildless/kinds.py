@@ -1,0 +1,163 @@
+"""What a value in a document can be, so that YAML's own views on 3.10 and no never reach a program (see buildless.document)."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Any, Iterator, Mapping
+
+import yaml
+
+from .document import Check, Kind, Mistake, Problem, mistake, named, quoted, require, what
+
+SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+SIZES.update({"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40})
+"""Bytes of each unit, written in small letters."""
+
+DURATIONS = {"": 1000, "ms": 1, "s": 1000, "sec": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+"""Milliseconds of each unit."""
+
+YEAR = 366 * 86_400
+"""Seconds; a longer time is a mistake."""
+
+_AMOUNT = re.compile(r"((?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,9})?) ?([A-Za-z]*)")
+_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
+_MEANINGS = {"float": "a number", "int": "a number", "bool": "true or false", "timestamp": "a date"}
+
+
+def string(check: Check = str) -> Kind:
+    """Text in one line."""
+    return lambda node: _checked(check, _one_line(node), node)
+
+
+def strings(check: Check = str) -> Kind:
+    """A tuple of texts, each once: a YAML list, or one text with commas between them (``deb: a, b``)."""
+
+    def read_strings(node: yaml.Node) -> tuple[Any, ...]:
+        found: list[Any] = []
+        problems: list[Problem] = []
+        for text, item in _items(node, problems):
+            try:
+                found.append(_checked(check, text, item))
+            except Mistake as wrong:
+                problems.extend(wrong.problems)
+        if problems:
+            raise Mistake(*problems)
+        return tuple(dict.fromkeys(found))
+
+    return read_strings
+
+
+def string_map(check_name: Check) -> Kind:
+    """A dict of text by name. The text may have several lines."""
+
+    def value(node: yaml.Node) -> str:
+        text = _text(node)
+        if any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text):
+            raise mistake(node, f"{quoted(text)} has characters that no process can be given; leave them out")
+        return text
+
+    def absent(node: yaml.Node) -> str:
+        raise mistake(node, 'there is no value; write "" for an empty one')
+
+    return named(check_name, value, absent)
+
+
+def boolean(node: yaml.Node) -> bool:
+    """True or False, in any of YAML's spellings (``yes``, ``on``)."""
+    text = _scalar(node).lower()
+    if not node.tag.endswith(":bool") or text not in yaml.SafeLoader.bool_values:
+        raise mistake(node, f"{quoted(_scalar(node))} is neither true nor false; write one of them, without quotes")
+    return yaml.SafeLoader.bool_values[text]
+
+
+def integer(least: int = 0, most: int = 10**9) -> Kind:
+    """A whole number, `least` and `most` included."""
+
+    def read_integer(node: yaml.Node) -> int:
+        text = _scalar(node)
+        if not _INTEGER.fullmatch(text) or not least <= int(text[:20]) <= most:
+            raise mistake(node, f"{quoted(text)} is no whole number from {least} to {most}; write one, such as {least}")
+        return int(text)
+
+    return read_integer
+
+
+def size(least: int = 1) -> Kind:
+    """Bytes, `least` or more: ``1GB`` and ``300 MB`` are powers of 1000, ``64KiB`` is of 1024, a number alone is bytes."""
+
+    def read_size(node: yaml.Node) -> int:
+        found = _amount(node, SIZES)
+        if found is None or found != int(found) or not least <= found < 2**63:
+            advice = f"write {least} bytes or more, such as 300MB or 512MiB"
+            raise mistake(node, f"{quoted(_scalar(node))} is no size; {advice}")
+        return int(found)
+
+    return read_size
+
+
+def duration(zero: bool = False) -> Kind:
+    """Seconds, as float: ``5s``, ``10min``, ``2h``; a number alone is seconds. `zero` says whether no time at all will do."""
+
+    def read_duration(node: yaml.Node) -> float:
+        found = _amount(node, DURATIONS)
+        if found is None or found > YEAR * 1000 or not (found or zero):
+            advice = f"write {'0 s' if zero else 'more than 0'} to a year, such as 5s, 10min or 2h"
+            raise mistake(node, f"{quoted(_scalar(node))} is no length of time; {advice}")
+        return float(found / 1000)
+
+    return read_duration
+
+
+def _items(node: yaml.Node, problems: list[Problem]) -> Iterator[tuple[str, yaml.Node]]:
+    """Each text of a list and where it stands; what is no text is added to `problems`."""
+    if not isinstance(node, yaml.SequenceNode):
+        yield from ((part.strip(), node) for part in _one_line(node).split(","))
+        return
+    require(node, "seq")
+    for item in node.value:
+        try:
+            yield _one_line(item), item
+        except Mistake as wrong:
+            problems.extend(wrong.problems)
+
+
+def _amount(node: yaml.Node, units: Mapping[str, int]) -> Decimal | None:
+    """The number in a value, times its unit; None if it is not a number with a known unit."""
+    match = _AMOUNT.fullmatch(_scalar(node))
+    if match is None or match[2].lower() not in units:
+        return None
+    return Decimal(match[1]) * units[match[2].lower()]
+
+
+def _one_line(node: yaml.Node) -> str:
+    text = _text(node)
+    if not text.isprintable():
+        raise mistake(node, f"{quoted(text)} has characters that do not print; write it in one line, without them")
+    return text
+
+
+def _text(node: yaml.Node) -> str:
+    """The text of a scalar. A plain whole number is text too; whatever else YAML takes for something must be quoted."""
+    text, kind = _scalar(node), node.tag.rpartition(":")[2]
+    if kind == "null":
+        raise mistake(node, "there is an empty value; write one, or leave it out")
+    if kind != "str" and not (kind == "int" and _INTEGER.fullmatch(text)):
+        meaning = _MEANINGS.get(kind, "something else")
+        if kind == "float" and re.fullmatch(r"[0-9]{1,9}\.[0-9]{1,9}", text):
+            meaning = f"the number {float(text)}"
+        raise mistake(node, f"YAML reads {quoted(text)[1:-1]} as {meaning}; write it in quotes: {quoted(text)}")
+    return text
+
+
+def _scalar(node: yaml.Node) -> str:
+    if not isinstance(node, yaml.ScalarNode):
+        raise mistake(node, f"there is {what(node)} where one value should be; write it alone, in one line")
+    return str(node.value)
+
+
+def _checked(check: Check, text: str, node: yaml.Node) -> Any:
+    try:
+        return check(text)
+    except ValueError as error:
+        raise mistake(node, str(error)) from None
