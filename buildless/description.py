@@ -16,26 +16,28 @@ PLATFORMS = ("python", "wsgi", "static")
 PLATFORMS_TO_COME = ("asgi", "php", "command")
 
 TO_COME = (
-    *("before_delete", "before_update", "check_environment", "config", "cron", "deb_answers", "default_host"),
-    *("default_location", "health_check", "install", "mail", "packages", "processes", "requires", "service"),
-    *("services", "unit_test", "update", "update_fetch", "version"),
-)
+    "before_delete", "before_update", "check_environment", "config", "cron", "deb_answers", "default_host",
+    "default_location", "health_check", "install", "mail", "packages", "processes", "requires", "service", "services",
+    "unit_test", "update", "update_fetch", "version",
+)  # fmt: skip
 """Keys of the seed, of Silver Lining and of pywebapp's specification that do nothing yet."""
 
 INSTEAD = {"packages": "write deb:", "requires": "write deb:", "default_host": "write locations:"}
 """What to write already now for some of them."""
 
-RENAMED = {
-    **dict.fromkeys(("app_name", "application", "app-name"), "name"),
-    **dict.fromkeys(("add_paths", "path", "pythonpath"), "paths"),
-    **dict.fromkeys(("static_path", "static_files"), "static"),
-    **dict.fromkeys(("dpkg", "debs", "apt"), "deb"),
-    **dict.fromkeys(("location", "hosts", "host", "domains"), "locations"),
-    **{"wsgi": "app", "wsgi_app": "app", "environ": "env", "environment": "env", "runtime": "python"},
+FORMERLY = {
+    "name": ("app_name",),
+    "app": ("wsgi", "wsgi_app", "application"),
+    "paths": ("add_paths", "path"),
+    "static": ("static_path",),
+    "python": ("runtime",),
+    "deb": ("dpkg", "debs", "apt"),
+    "locations": ("hosts", "host", "domains"),
+    "env": ("environ", "environment"),
 }
-"""Other spellings, mostly of those who came before, with the key that means it here."""
+"""Keys with their other spellings, mostly those of the projects before this one."""
 
-_APP_NAME = re.compile(r"[a-z](?!.-)[a-z0-9-]{0,40}(?<!-)|[a-z]")
+_APP_NAME = re.compile(r"[a-z](?!.--)[a-z0-9-]{0,40}(?<!-)|[a-z]")
 _HOST_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?:{_HOST_LABEL}\.)*(?![0-9]+$){_HOST_LABEL}")
 _DEB = re.compile(r"[a-z0-9][a-z0-9+.-]+(?<!-)(?<![^+]\+)")
@@ -52,9 +54,9 @@ _INJECTED = frozenset(
 _INJECTED_PREFIXES = ("APP_", "CONFIG_", "GUNICORN_", "LD_", "LISTEN_")
 
 _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
-    **{"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge},
-    **{"": operator.eq, "==": operator.eq, "!=": operator.ne},
-}
+    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+    "": operator.eq, "==": operator.eq, "!=": operator.ne,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class Description:
 
 def parse(text: bytes, filename: str = "app.yaml") -> Description:
     """The description that `text`, an app.yaml, gives; `filename` is for messages. Raises DocumentError with all mistakes."""
-    section = read(text, filename, KINDS, renamed=RENAMED, ignored=TO_COME)
+    renamed = {old: key for key, spellings in FORMERLY.items() for old in spellings}
+    section = read(text, filename, KINDS, renamed=renamed, ignored=TO_COME)
     _check_platform(section)
     return Description(**{"platform": (), **section.checked()}, warnings=_warnings(section))
 
@@ -138,7 +141,7 @@ def _check_platform(section: Section) -> None:
         return
     runs = [key for key in ("app", "runner") if key in section.lines]
     if "wsgi" not in platform and "static" not in platform:
-        section.problem("platform", "python alone answers no requests; write `platform: python, wsgi`")
+        section.problem("platform", "nothing in it answers requests; write `platform: python, wsgi`")
     elif "wsgi" not in platform and runs:
         section.problem(runs[0], "this needs `platform: python, wsgi`; write that, or leave this out")
     elif "wsgi" in platform and "python" not in platform:

@@ -19,6 +19,9 @@ from .errors import DocumentError
 MAX_BYTES = 65_536
 """The largest document that is read; written by people, they have one or two thousand bytes."""
 
+MAX_PROBLEMS = 40
+"""So many are listed; who has more has one that makes them all."""
+
 Kind = Callable[[yaml.Node], Any]
 """Takes a value as a node of YAML and returns what it means, or raises Mistake."""
 
@@ -129,6 +132,11 @@ def named(check_name: Check, kind: Kind, absent: Kind) -> Kind:
     return read_named
 
 
+def sections(check_name: Check, kinds: Mapping[str, Kind]) -> Kind:
+    """A kind: a dict of dicts by name; a name without a value has an empty one."""
+    return named(check_name, section(kinds), lambda node: {})
+
+
 def mistake(node: yaml.Node, text: str) -> Mistake:
     """The Mistake that `text` is true of the value `node`."""
     return Mistake(Problem(node.start_mark.line + 1, text))
@@ -199,8 +207,10 @@ def _syntax(error: yaml.MarkedYAMLError, text: str) -> Problem:
         said = "there is a second `: ` in this line; put quotes round the value that has it"
     elif "'\\t'" in wrong:
         said = "there is a tab; write spaces instead"
-    elif "<block" in wrong or "<document start>" in wrong:
+    elif "<block mapping start>" in wrong or "<block sequence start>" in wrong:
         said = f"not YAML ({wrong}); let all keys of one level begin in the same column"
+    elif "end of stream" in wrong or "<stream end>" in wrong:
+        said = f"not YAML ({wrong}); close the quotes, [ or {{ that are open here"
     elif "single document" in wrong:
         said = "a second document begins here; leave out this line"
     else:
@@ -257,7 +267,10 @@ def _below(key: str, below: Mistake) -> Iterator[Problem]:
 
 
 def _document_error(filename: str, problems: Collection[Problem]) -> DocumentError:
+    ordered = sorted(problems, key=lambda problem: problem.line)
     lines = []
-    for line, text, key in sorted(problems, key=lambda problem: problem.line):
+    for line, text, key in ordered[:MAX_PROBLEMS]:
         lines.append(f"{filename}:{line}: {key}: {text}" if key else f"{filename}:{line}: {text}")
+    if more := ordered[MAX_PROBLEMS:]:
+        lines.append(f"{filename}:{more[0].line}: and {len(more)} more mistakes; correct those above first")
     return DocumentError(tuple(lines))

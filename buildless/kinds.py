@@ -23,6 +23,7 @@ YEAR = 366 * 86_400
 _AMOUNT = re.compile(r"((?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,9})?) ?([A-Za-z]*)")
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 _MEANINGS = {"float": "a number", "int": "a number", "bool": "true or false", "timestamp": "a date"}
+_MEANINGS.update({"value": "a default", "merge": "a merge"})
 
 
 def string(check: Check = str) -> Kind:
@@ -115,6 +116,8 @@ def _items(node: yaml.Node, problems: list[Problem]) -> Iterator[tuple[str, yaml
         yield from ((part.strip(), node) for part in _one_line(node).split(","))
         return
     require(node, "seq")
+    if not node.value:
+        problems.extend(mistake(node, "the list is empty; write something into it, or leave it out").problems)
     for item in node.value:
         try:
             yield _one_line(item), item
@@ -143,7 +146,9 @@ def _text(node: yaml.Node) -> str:
     if kind == "null":
         raise mistake(node, "there is an empty value; write one, or leave it out")
     if kind != "str" and not (kind == "int" and _INTEGER.fullmatch(text)):
-        meaning = _MEANINGS.get(kind, "something else")
+        if kind not in _MEANINGS:
+            require(node, "str")
+        meaning = _MEANINGS[kind]
         if kind == "float" and re.fullmatch(r"[0-9]{1,9}\.[0-9]{1,9}", text):
             meaning = f"the number {float(text)}"
         raise mistake(node, f"YAML reads {quoted(text)[1:-1]} as {meaning}; write it in quotes: {quoted(text)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import resource
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -13,6 +14,7 @@ from . import __version__, config, control
 from .errors import GitdeployError
 from .home import Home
 
+FILES = 65536
 HOME = "~/.local/share/gitdeploy"
 
 
@@ -24,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="gitdeploy",
         description="A git-push deploy server for Debian machines.",
-        epilog=f"commands:\n  {'server':12} run the server\n{commands}\n\nThe same commands work over ssh: ssh -p PORT deploy@HOST COMMAND",
+        epilog=f"commands:\n  {'server':12} run the server\n{commands}\n\nThey work over ssh, too: ssh -p PORT deploy@HOST COMMAND",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--version", action="version", version=f"gitdeploy {__version__}")
@@ -54,6 +56,8 @@ def serve(home: Home, ssh: str, http: str) -> int:
     from .server import Server, run
 
     os.umask(0o022)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES), most))  # every visitor takes up to two descriptors
     home.make()
     home.take()
     settings = config.load(home.config)

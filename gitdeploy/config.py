@@ -1,48 +1,34 @@
-"""gitdeploy.yaml: the settings of a server, each with a default that suits; documented in gitdeploy.example.yaml."""
+"""gitdeploy.yaml, read and checked: what may be set about a server. gitdeploy.example.yaml has every setting."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from buildless import document, kinds
-from buildless.description import location
+from buildless.description import hostname
+from buildless.document import Kind, Section, nearest, quoted, read, section, sections
 from buildless.errors import DocumentError
+from buildless.kinds import duration, integer, size, string, strings
 from buildless.limits import WebLimits
 
 from . import names
 from .errors import BadName, ConfigError
 
+FILENAME = "gitdeploy.yaml"
 EMBEDDED = "embedded"
+LONGEST_ENVIRONMENT = 31
+"""Characters; longer ones make paths of sockets that are too long."""
 
-
-@dataclass(frozen=True)
-class Limits:
-    """What a push and a deploy may take: bytes, a number of files, seconds."""
-
-    pack: int = 1_000_000_000
-    unpacked: int = 4_000_000_000
-    files: int = 100_000
-    boot: float = 60.0
-    ping: float = 10.0
-    step: float = 600.0
-    wait: float = 1800.0
-
-
-@dataclass(frozen=True)
-class Keep:
-    """What stays of earlier releases: `versions` of them on nodes, `running` of these with their processes, for `linger` seconds."""
-
-    versions: int = 5
-    running: int = 1
-    linger: float = 3600.0
+LEAST_MEMORY = 16_000_000
+"""Bytes. A Python that may have less does not start: somebody left out the MB."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """One environment. `branch` None: the first push of main or master decides; `users` None: everybody who has a key."""
+    """One place that apps are pushed to. `branch` None: the first push of main or master decides; `users` None: everybody."""
 
     name: str
     nodes: tuple[str, ...] = (EMBEDDED,)
@@ -53,112 +39,187 @@ class Environment:
 
 
 @dataclass(frozen=True)
-class Config:
-    """All settings."""
+class Limits:
+    """What a push may take: sizes in bytes, times in seconds."""
 
-    environments: Mapping[str, Environment]
-    limits: Limits = field(default_factory=Limits)
-    keep: Keep = field(default_factory=Keep)
+    pack: int = 1_000_000_000
+    """The largest pack that is received."""
+
+    unpacked: int = 4_000_000_000
+    """The largest tree, written out."""
+
+    files: int = 100_000
+    boot: float = 60.0
+    """The start of an application."""
+
+    ping: float = 10.0
+    """The answer that shows that it works."""
+
+    step: float = 600.0
+    """Any other step of a deploy."""
+
+    wait: float = 1800.0
+    """The wait for another deploy of the same app and environment."""
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What is left of earlier releases: so many `versions` on disk, `running` processes for `linger` seconds."""
+
+    versions: int = 5
+    running: int = 1
+    linger: float = 3600.0
+
+
+def _default_environments() -> Mapping[str, Environment]:
+    return {name: Environment(name) for name in ("production", "staging")}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A server's settings. An app ``shop`` answers as ``shop.DOMAIN`` in the default environment, else ``shop.ENVIRONMENT.DOMAIN``.
+
+    `python` is the interpreter of applications on the embedded node; None leaves the choice to the server.
+    """
+
+    environments: Mapping[str, Environment] = field(default_factory=_default_environments)
+    limits: Limits = Limits()
+    keep: Keep = Keep()
     domain: str = "localhost"
     default_environment: str = "production"
     python: str | None = None
 
 
-DEFAULT_ENVIRONMENTS = ("production", "staging")
-
-
-def load(path: Path) -> Config:
-    """Read gitdeploy.yaml; one that is not there stands for all defaults. Raises ConfigError with every mistake in it."""
+def load(path: str | os.PathLike[str]) -> Config:
+    """The settings in the file `path`; all defaults if there is none. Raises ConfigError."""
     try:
-        text = path.read_bytes()
+        text = Path(path).read_bytes()
     except FileNotFoundError:
-        text = b""
+        return Config()
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from error
-    return parse(text, str(path))
+        raise ConfigError(
+            f"{path} cannot be read: {error.strerror}; correct that, or remove it for defaults"
+        ) from error
+    return parse(text, os.fspath(path))
 
 
-def parse(text: bytes, filename: str = "gitdeploy.yaml") -> Config:
-    """Read settings. Raises ConfigError, whose details are the mistakes, each with file and line."""
+def parse(text: bytes, filename: str = FILENAME) -> Config:
+    """The settings that `text` has; `filename` is for messages. Raises ConfigError, `details` with every mistake."""
     try:
-        found = document.read(text, filename, KINDS, optional=True)
-        environments = make_environments(found.values)
-        default = found.values.get("default_environment", "production")
-        if default not in environments:
-            found.problem(
-                "default_environment", f"there is no environment {default}; write one of {', '.join(environments)}"
-            )
-        values = found.checked()
+        found = read(text, filename, KINDS, optional=True)
+        _check_default(found)
+        return _config(found.checked())
     except DocumentError as error:
-        first, *others = error.problems
-        raise ConfigError(first, *others) from error
-    limits, keep = Limits(**values.get("limits", {})), Keep(**values.get("keep", {}))
-    return Config(environments, limits, keep, values.get("domain", "localhost"), default, values.get("python"))
+        count = len(error.problems)
+        mistakes = "a mistake" if count == 1 else f"{count} mistakes"
+        raise ConfigError(f"{filename} has {mistakes}; correct what is listed", *error.problems) from None
 
 
-def make_environments(values: Mapping[str, Any]) -> dict[str, Environment]:
-    """The environments by name, the usual two where there are none; the limits of `web` hold where one has no others."""
-    web = WebLimits(**values.get("web", {}))
-    wanted = values.get("environments") or {name: {} for name in DEFAULT_ENVIRONMENTS}
-    return {
-        name: Environment(name, **{**settings, "web": replace(web, **settings.get("web", {}))})
-        for name, settings in wanted.items()
+def _config(values: Mapping[str, Any]) -> Config:
+    settings = dict(values)
+    web = WebLimits(**settings.pop("web", {}))
+    environments = settings.pop("environments", {name: {} for name in _default_environments()})
+    settings["environments"] = {
+        name: Environment(name, **{**said, "web": replace(web, **said.get("web", {}))})
+        for name, said in environments.items()
     }
+    for name, block in (("limits", Limits), ("keep", Keep)):
+        if name in settings:
+            settings[name] = block(**settings[name])
+    return Config(**settings)
 
 
-def known_node(name: str) -> str:
-    if name != EMBEDDED:
-        raise ValueError(f"there is no node {name!r}; nodes other than embedded are not supported yet")
+def _check_default(found: Section) -> None:
+    """The default environment must be one; not looked at where either is wrong itself."""
+    wrong = {"environments", "default_environment"} & found.lines.keys() - found.values.keys()
+    known = found.values.get("environments", _default_environments())
+    default = found.values.get("default_environment", Config.default_environment)
+    if wrong or default in known:
+        return
+    if not known:
+        found.problem("environments", "there is none; write at least one, such as `production:`")
+    elif "default_environment" in found.lines:
+        guess = nearest(default, list(known))
+        advice = f"did you mean {guess}?" if guess else f"write one of {', '.join(known)}"
+        found.problem("default_environment", f"there is no environment {quoted(default)}; {advice}")
+    else:
+        advice = f"name one so, or write default_environment: {next(iter(known))}"
+        found.problem("environments", f"none of them is {default}, the default environment; {advice}")
+
+
+def _name(check: Callable[[str], str]) -> Callable[[str], str]:
+    """A check of buildless.document from one of gitdeploy.names."""
+
+    def check_name(text: str) -> str:
+        try:
+            return check(text)
+        except BadName as error:
+            raise ValueError(str(error)) from None
+
+    return check_name
+
+
+def _environment_name(text: str) -> str:
+    name = _name(names.environment_name)(text)
+    if len(name) > LONGEST_ENVIRONMENT:
+        raise ValueError(f"{quoted(name)} is too long; write at most {LONGEST_ENVIRONMENT} characters, such as staging")
     return name
 
 
-def checked(check: Any) -> document.Check:
-    """A check of names.py as documents want it: ValueError instead of BadName."""
-
-    def run(text: str) -> str:
-        try:
-            return str(check(text))
-        except BadName as error:
-            raise ValueError(str(error)) from error
-
-    return run
+def _node(text: str) -> str:
+    if text != EMBEDDED:
+        raise ValueError(f"there is no node {quoted(text)}; {EMBEDDED} is the only one so far: write that")
+    return text
 
 
-WEB = {
-    "processes": kinds.integer(1, 1000),
-    "threads": kinds.integer(1, 1000),
-    "request": kinds.duration(),
-    "stop": kinds.duration(),
-    "memory": kinds.size(),
-    "recycle": kinds.size(),
-    "boot": kinds.duration(),
-    "shed": kinds.duration(),
-    "max_requests": kinds.integer(),
-    "max_requests_jitter": kinds.integer(),
+def _interpreter(text: str) -> str:
+    if not (os.path.isabs(text) and os.path.isfile(text) and os.access(text, os.X_OK)):
+        raise ValueError(
+            f"{quoted(text)} is no program; write the whole path of an interpreter, such as /usr/bin/python3"
+        )
+    return text
+
+
+WEB: Mapping[str, Kind] = {
+    "processes": integer(1, 256),
+    "threads": integer(1, 1000),
+    "request": duration(),
+    "stop": duration(),
+    "memory": size(LEAST_MEMORY),
+    "recycle": size(LEAST_MEMORY),
+    "boot": duration(),
+    "shed": duration(),
+    "max_requests": integer(),
+    "max_requests_jitter": integer(),
 }
-ENVIRONMENT = {
-    "nodes": kinds.strings(known_node),
-    "branch": kinds.string(checked(names.branch_name)),
-    "users": kinds.strings(checked(names.user_name)),
-    "domain": kinds.string(location),
-    "web": document.section(WEB),
+
+ENVIRONMENT: Mapping[str, Kind] = {
+    "nodes": strings(_node),
+    "branch": string(_name(names.branch_name)),
+    "users": strings(_name(names.user_name)),
+    "domain": string(hostname),
+    "web": section(WEB),
 }
-LIMITS = {
-    **dict.fromkeys(("pack", "unpacked"), kinds.size()),
-    "files": kinds.integer(1),
-    **dict.fromkeys(("boot", "ping", "step", "wait"), kinds.duration()),
+
+LIMITS: Mapping[str, Kind] = {
+    "pack": size(),
+    "unpacked": size(),
+    "files": integer(1),
+    "boot": duration(),
+    "ping": duration(),
+    "step": duration(),
+    "wait": duration(),
 }
-KEEP = {
-    "versions": kinds.integer(1, 1000),
-    "running": kinds.integer(0, 100),
-    "linger": kinds.duration(zero=True),
+
+KEEP: Mapping[str, Kind] = {"versions": integer(1), "running": integer(), "linger": duration(zero=True)}
+
+KINDS: Mapping[str, Kind] = {
+    "environments": sections(_environment_name, ENVIRONMENT),
+    "default_environment": string(_environment_name),
+    "domain": string(hostname),
+    "python": string(_interpreter),
+    "limits": section(LIMITS),
+    "keep": section(KEEP),
+    "web": section(WEB),
 }
-KINDS = {
-    "environments": document.named(checked(names.environment_name), document.section(ENVIRONMENT), lambda node: {}),
-    "default_environment": kinds.string(checked(names.environment_name)),
-    "domain": kinds.string(location),
-    "limits": document.section(LIMITS),
-    "keep": document.section(KEEP),
-    "web": document.section(WEB),
-    "python": kinds.string(),
-}
+"""Every key of gitdeploy.yaml, with what it takes."""

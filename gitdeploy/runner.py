@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet import error, protocol
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
@@ -48,7 +48,8 @@ class Output(protocol.ProcessProtocol):
     """Collects what a process writes and tells when it ended."""
 
     def __init__(self, stdin: bytes, on_output: Callable[[bytes], None] | None) -> None:
-        self.ended: Deferred[int] = Deferred(lambda _: None)
+        self.ended: Deferred[int] = Deferred()
+        self.gone: Deferred[None] = Deferred()
         self.out = bytearray()
         self.err = bytearray()
         self.stdin = stdin
@@ -71,6 +72,7 @@ class Output(protocol.ProcessProtocol):
 
     def processEnded(self, reason: Failure) -> None:
         self.ended.callback(exit_code(reason))
+        self.gone.callback(None)
 
 
 def exit_code(reason: Failure) -> int:
@@ -92,7 +94,7 @@ class Runner:
     ) -> Any:
         """Start `command` in a process group of its own; returns the process transport.
 
-        `fds` maps the child's descriptors as Twisted's spawnProcess does (``"r"``: we read, ``"w"``: we write, a number: that one of ours).
+        `fds` maps the child's descriptors as Twisted's spawnProcess does: ``"r"`` we read, ``"w"`` we write, a number that of ours.
         """
         bound = () if command.survives else ("setpriv", "--pdeathsig", "KILL", "--")
         argv = ("setsid", "--", *bound, *command.argv)
@@ -126,11 +128,13 @@ class Runner:
         limit = self.reactor.callLater(timeout, too_late)
         try:
             status = await output.ended
+        except CancelledError:
+            end_group(self.reactor, transport)
+            await output.gone  # whoever cleans up next must not meet it
+            raise
         finally:
             if limit.active():
                 limit.cancel()
-            if not output.ended.called or transport.pid:
-                end_group(self.reactor, transport)
         tail = bytes(output.err).decode("utf-8", "replace").splitlines()[-TAIL:]
         if late:
             raise CommandFailed(

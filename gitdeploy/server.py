@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import interfaces
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, TimeoutError
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
 
@@ -42,6 +42,8 @@ class Server:
     def __init__(self, reactor: Any, home: Home, settings: config.Config, ssh: str, http: str) -> None:
         self.reactor, self.home, self.ssh, self.http = reactor, home, ssh, http
         self.ports: list[interfaces.IListeningPort] = []
+        self.endpoint: Endpoint | None = None
+        self.front: Front | None = None
         self.http_port = 0
         runner = Runner(reactor)
         python = settings.python or default_python()
@@ -68,16 +70,16 @@ class Server:
         """Listen, bring back what was live; returns the line that says where it listens."""
         self.node.prepare()
         self.site.clean()
-        front = Front(self.reactor, self.node.resolve)
-        http = await self.listen(self.http, front)
+        self.front = Front(self.reactor, self.node.resolve)
+        http = await self.listen(self.http, self.front)
         self.http_port = http.getHost().port
         await self.listen(
             f"unix:{quote(self.home.run / 'front.sock')}:mode=600", Front(self.reactor, self.node.resolve_checked)
         )
         await self.listen(f"unix:{quote(self.home.control)}:mode=600", ControlFactory(self.command))
         await reconcile(self.site)
-        endpoint = Endpoint(self.reactor, host_key(self.home.host_key), self.home.users, self.service)
-        ssh = await self.listen(self.ssh, endpoint)
+        self.endpoint = Endpoint(self.reactor, host_key(self.home.host_key), self.home.users, self.service)
+        ssh = await self.listen(self.ssh, self.endpoint)
         return f"ready ssh={shown(ssh)} http={shown(http)}"
 
     async def listen(self, description: str, factory: Any) -> Any:
@@ -98,12 +100,17 @@ class Server:
         stopping = [Deferred.fromCoroutine(stop_port(port)) for port in self.ports]
         for deploy in list(self.site.active):
             deploy.cancel("the server is stopping; push again when it is back")
-        ending = DeferredList([deploy.ended for deploy in self.site.active])
+        under_way = [deploy.ended for deploy in self.site.active if deploy.working is not None]
         try:
-            await ending.addTimeout(FINISH, self.reactor)
-        finally:
-            await self.node.stop_all()
-            await DeferredList(stopping, consumeErrors=True)
+            await DeferredList(under_way).addTimeout(FINISH, self.reactor)
+        except TimeoutError:
+            log.error("a deploy did not end; it is finished when the server starts again")
+        if self.endpoint is not None:
+            await self.endpoint.close()
+        if self.front is not None:
+            self.front.close()
+        await self.node.stop_all()
+        await DeferredList(stopping, consumeErrors=True)
 
     def reload(self) -> None:
         """Read gitdeploy.yaml again (SIGHUP); one with mistakes changes nothing."""

@@ -1,7 +1,7 @@
 """``python3 -m buildless.node --root DIR``: answers requests until its standard input ends.
 
-A request is one line of JSON, ``{"verb": "survey", ...}``. The answer is one line, ``{"ok": {...}}`` or
-``{"error": "what is wrong", "details": ["...", ...]}``; while a verb works it may say more with lines ``{"say": "text"}``.
+A request is one line of JSON, ``{"id": 1, "verb": "survey", ...}``. The answer is one line, ``{"id": 1, "ok": {...}}`` or
+``{"id": 1, "error": "what is wrong", "details": ["...", ...]}``.
 The process belongs to one deploy: it ends with it, so nothing here is kept from one deploy to the next.
 """
 
@@ -19,10 +19,9 @@ from buildless.node.layout import Layout
 from buildless.node.verbs import VERBS, NodeError
 
 
-def answer(layout: Layout, line: str) -> Dict[str, Any]:
-    """Run the verb that `line` asks for; every failure is an answer, because the server is the one who can tell the pusher."""
+def answer(layout: Layout, request: Dict[str, Any]) -> Dict[str, Any]:
+    """Run the verb that `request` asks for; every failure is an answer, because the server is the one who can tell the pusher."""
     try:
-        request = json.loads(line)
         verb = VERBS[request.pop("verb")]
         return {"ok": verb(layout, **request)}
     except NodeError as error:
@@ -39,7 +38,9 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=Path("/"), help="the directory that stands for / (default: /)")
     layout = Layout(parser.parse_args().root)
     for line in sys.stdin:
-        sys.stdout.write(json.dumps(answer(layout, line)) + "\n")
+        request = json.loads(line)
+        number = request.pop("id")
+        sys.stdout.write(json.dumps({"id": number, **answer(layout, request)}) + "\n")
         sys.stdout.flush()
 
 

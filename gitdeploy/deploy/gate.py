@@ -43,7 +43,8 @@ def deploying(updates: Sequence[Update], branch: str | None, environment: str) -
 def deleting(ref: str, branch: str | None) -> str:
     """Why a branch is not deleted."""
     if ref == branch:
-        return f"{short(ref)} is what is live; it cannot be deleted. To go back, push an older commit: git push -f deploy OLDER:{short(ref)}"
+        back = f"git push -f deploy OLDER:{short(ref)}"
+        return f"{short(ref)} is what is live and cannot be deleted; to go back, push an older commit: {back}"
     return f"there is no branch {short(ref)} here to delete; only {short(branch)} is deployed"
 
 

@@ -65,7 +65,9 @@ class OnNode:
         source = str(self.site.stage(self.plan.place).tree)
         progress = self.progress if self.added > SHOWN else lambda text: None
         await self.session.send(source, paths, answer["directory"], self.limits.step, progress)
-        self.report.detail(f"{self.node.name}: {count(len(paths), 'file')} sent ({size(self.added)}), {answer['kept']:,} kept")
+        self.report.detail(
+            f"{self.node.name}: {count(len(paths), 'file')} sent ({size(self.added)}), {answer['kept']:,} kept"
+        )
 
     async def verify(self) -> None:
         if self.delivery is not None:
@@ -100,7 +102,7 @@ class OnNode:
             raise
         took = self.site.reactor.seconds() - began
         self.report.detail(
-            f"{self.node.name}: {'started in %.1f s' % took if started else 'still runs, nothing to start'}"
+            f"{self.node.name}: {f'started in {took:.1f} s' if started else 'still runs, nothing to start'}"
         )
 
     async def check(self) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from buildless.description import Description
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from buildless import description as app_yaml
+from buildless.description import Description
 from buildless.errors import DocumentError
 
 from ..errors import GitdeployError, Refused
@@ -85,6 +85,7 @@ class Deploy:
             return
         await self.wait_for_turn(self.update)
         commit = await self.stage("describe", self.find_commit(self.update.new))
+        self.event("commit", commit=commit.oid)
         description = self.describe(commit)
         self.plan = self.make_plan(commit, description)
         for on in self.nodes:
@@ -219,7 +220,8 @@ class Deploy:
             )
 
     def record(self, plan: Plan) -> None:
-        lines = f"release {plan.release} of {self.place}\n\nfrom: {self.source}\ndeploy: {self.entry.id if self.entry else '-'}\nresult: live\n"
+        deploy = self.entry.id if self.entry is not None else "-"
+        lines = f"release {plan.release} of {self.place}\n\nfrom: {self.source}\ndeploy: {deploy}\nresult: live\n"
         now = int(self.site.reactor.seconds())
         self.repository.record(self.place.environment, ReleaseTag(plan.number, plan.commit.oid, self.user, now, lines))
         if self.update is not None and self.repository.head(self.place.environment) is None:

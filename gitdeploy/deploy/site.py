@@ -64,7 +64,7 @@ class Site:
 
     @contextmanager
     def receiving(self, app: str) -> Iterator[Repository]:
-        """The repository of an app while somebody pushes to it: made for the first push, gone again if that leaves nothing in it."""
+        """The repository of an app while somebody pushes to it: made for the first push, gone again if that leaves nothing."""
         repository = self.repository(app)
         self.visitors[app] += 1
         try:

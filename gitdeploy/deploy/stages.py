@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from buildless.description import Description, python_satisfies
-
 from buildless.environ import environ
 from buildless.limits import WebLimits
 

@@ -138,7 +138,7 @@ class Repository:
             return any(name != b"HEAD" for name in repo.refs.allkeys())
 
     def head(self, environment: str) -> str | None:
-        """The branch that is deployed in an environment (``refs/heads/master``), which its HEAD names; None before the first push."""
+        """The branch that is deployed in an environment (``refs/heads/master``): its HEAD; None before the first push."""
         with self.opened() as repo:
             target = repo.refs.get_symrefs().get(namespaced(environment, "HEAD"))
         return target.decode().removeprefix(f"refs/namespaces/{environment}/") if target else None

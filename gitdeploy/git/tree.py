@@ -61,7 +61,7 @@ class Tree:
             return inspect.inspect(self.entries, limits, sizes, blob)
 
     def since(self, base: str) -> tuple[list[str], list[str]]:
-        """What separates this tree from the tree `base`: the paths to send, and the paths of `base` that do not go on as they are."""
+        """What separates this tree from the tree `base`: the paths to send, and those of `base` that do not go on as they are."""
         changed, gone = [], []
         with self.repository.objects(self.quarantine) as store:
             for (old, new), _, _ in store.tree_changes(ObjectID(base.encode()), ObjectID(self.oid.encode())):

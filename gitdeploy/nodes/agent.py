@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet import protocol
@@ -14,40 +14,44 @@ from ..deploy import commands
 from ..errors import Refused
 from ..runner import BASE_ENVIRON, Command, Runner, end_group, exit_code
 
-LIMIT = 256 * 1024 * 1024  # bytes of one answer
-
 
 class Agent(protocol.ProcessProtocol):
     """The child. `ask` sends a request and waits for its answer; an end of the child answers with an error."""
 
+    transport: Any = None
+
     def __init__(self) -> None:
+        self.number = 0
         self.waiting: Deferred[dict[str, Any]] | None = None
         self.received: list[bytes] = []
         self.errors = bytearray()
         self.ended: int | None = None
 
-    def ask(self, request: bytes) -> Deferred[dict[str, Any]]:
-        assert self.waiting is None, "one request at a time"
-        self.waiting = Deferred(self.forget)
-        if self.ended is not None or self.transport is None:
-            self.fail()
+    def ask(self, verb: str, request: Mapping[str, Any]) -> Deferred[dict[str, Any]]:
+        """The answer to a request. One that was cancelled is answered all the same, and that answer is passed over."""
+        self.number += 1
+        waiting = self.waiting = Deferred()
+        if self.ended is None:
+            self.transport.write(json.dumps({"id": self.number, "verb": verb, **request}).encode() + b"\n")
         else:
-            waiting = self.waiting
-            self.transport.write(request)
-            return waiting
-        return self.waiting or Deferred()
-
-    def forget(self, _: object) -> None:
-        self.waiting = None
+            self.fail()
+        return waiting
 
     def outReceived(self, data: bytes) -> None:
         self.received.append(data)
-        if data.endswith(b"\n"):
-            answer = json.loads(b"".join(self.received))
-            self.received.clear()
-            if self.waiting is not None:
-                waiting, self.waiting = self.waiting, None
-                waiting.callback(answer)
+        if not data.endswith(b"\n"):
+            return
+        lines = b"".join(self.received).splitlines()
+        self.received.clear()
+        for line in lines:
+            answer = json.loads(line)
+            if answer["id"] == self.number:
+                self.done(answer)
+
+    def done(self, answer: dict[str, Any]) -> None:
+        if self.waiting is not None:
+            waiting, self.waiting = self.waiting, None
+            waiting.callback(answer)
 
     def errReceived(self, data: bytes) -> None:
         self.errors += data
@@ -58,10 +62,8 @@ class Agent(protocol.ProcessProtocol):
         self.fail()
 
     def fail(self) -> None:
-        if self.waiting is not None:
-            waiting, self.waiting = self.waiting, None
-            tail = bytes(self.errors).decode("utf-8", "replace").splitlines()[-20:]
-            waiting.callback({"error": f"the node's agent ended with exit code {self.ended}", "details": tail})
+        tail = bytes(self.errors).decode("utf-8", "replace").splitlines()[-20:]
+        self.done({"error": f"the node's agent ended with exit code {self.ended}", "details": tail})
 
 
 class LocalSession:
@@ -74,10 +76,9 @@ class LocalSession:
 
     async def call(self, verb: str, timeout: float, **request: Any) -> dict[str, Any]:
         """See Session.call. A verb that takes longer than `timeout` seconds ends the agent, and so the session."""
-        line = json.dumps({"verb": verb, **request}) + "\n"
         limit = self.reactor.callLater(timeout, end_group, self.reactor, self.process)
         try:
-            answer = await self.agent.ask(line.encode())
+            answer = await self.agent.ask(verb, request)
         finally:
             late = not limit.active()
             if not late:

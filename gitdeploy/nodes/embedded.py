@@ -18,6 +18,7 @@ from buildless.node.layout import Layout
 
 from ..deploy import commands
 from ..runner import Runner
+from ..web import pages
 from ..web.pages import Page
 from ..web.target import Target
 from .agent import LocalSession
@@ -242,12 +243,7 @@ class EmbeddedNode:
         key = self.hosts.get(host)
         release = self.live(key) if key else None
         if key is None or release is None:
-            return Page(
-                404,
-                "There is no app here",
-                f"No application answers for {host or 'an empty host name'}.",
-                "Push one, or look at the locations in its app.yaml.",
-            )
+            return pages.unknown_host(host)
         return self.target(key, release)
 
     def resolve_checked(self, host: str, headers: Mapping[bytes, bytes]) -> Target | Page:
@@ -259,15 +255,10 @@ class EmbeddedNode:
         record = self.record(key, release)
         instance = self.instances.get((key, release))
         name = key.replace(".", " (") + (")" if "." in key else "")
-        if record.get("runs") and (instance is None or instance.state in ("down", "stopped", "stopping")):
-            stopped = instance is None or instance.state != "down"
-            return Page(
-                503,
-                f"{name} is {'stopped' if stopped else 'down'}",
-                "Its processes are not running." if stopped else "Its processes end as soon as they are started.",
-                f"Its owner sees why with: logs {spelled(key)}",
-                retry_after=10,
-            )
+        if record.get("runs") and (instance is None or instance.state in ("stopped", "stopping")):
+            return pages.stopped(name)
+        if record.get("runs") and instance is not None and instance.state == "down":
+            return pages.down(name)
         tree = os.path.realpath(self.files.app(key).release(release) / "tree")
         static = os.path.join(tree, record.get("static", "static"))
         return Target(
@@ -283,9 +274,3 @@ class EmbeddedNode:
 
 def nothing() -> None:
     """For releases without a process there is nothing to count."""
-
-
-def spelled(key: str) -> str:
-    """An app's name on nodes as its owner writes it: ``staging/shop`` for ``shop.staging``."""
-    app, _, environment = key.partition(".")
-    return f"{environment}/{app}" if environment else app

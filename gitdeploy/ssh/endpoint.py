@@ -21,6 +21,7 @@ from twisted.cred.error import UnauthorizedLogin
 from twisted.cred.portal import IRealm, Portal
 from twisted.internet import defer
 from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -38,6 +39,7 @@ SIGNATURES = (
 LOGIN = 30  # seconds from the connection to the login
 ATTEMPTS = 10  # keys that one connection may try
 STRANGERS = 50  # connections that are not logged in, at a time
+GOODBYE = 3.0  # seconds that sessions get when the server is stopped
 PING = 15  # seconds of silence after which TCP asks whether the other side is still there; three times
 log = Logger()
 
@@ -85,6 +87,7 @@ class Transport(transport.SSHServerTransport):
     supportedCompressions = [b"none"]
     ourVersionString = b"SSH-2.0-gitdeploy"
     factory: Any
+    transport: Any
     counted = False
     limit: Any = None
 
@@ -101,6 +104,7 @@ class Transport(transport.SSHServerTransport):
             return
         self.counted = True
         self.factory.strangers += 1
+        self.factory.transports.add(self)
         self.limit = self.factory.reactor.callLater(LOGIN, tcp.abortConnection)
         super().connectionMade()
 
@@ -121,6 +125,7 @@ class Transport(transport.SSHServerTransport):
         super().setService(service)
 
     def connectionLost(self, reason: Failure | None = None) -> None:
+        self.factory.transports.discard(self)
         if self.counted:
             self.counted = False
             self.factory.strangers -= 1
@@ -133,8 +138,9 @@ class Transport(transport.SSHServerTransport):
 class Avatar(ConchUser):
     """Somebody who has logged in: a name, and whether his key still counts."""
 
-    def __init__(self, key: UserKey, users: Users, service: Any) -> None:
+    def __init__(self, key: UserKey, users: Users, service: Any, sessions: set[Session]) -> None:
         super().__init__()
+        self.sessions = sessions
         self.user, self.key, self.users, self.service = key.user, key, users, service
         self.channelLookup = {b"session": Session}
         self.subsystemLookup = {}
@@ -149,14 +155,14 @@ class Avatar(ConchUser):
 class Realm:
     """Makes avatars. The user's name in ssh says nothing: the key says who it is."""
 
-    def __init__(self, users: Users, service: Any) -> None:
-        self.users, self.service = users, service
+    def __init__(self, users: Users, service: Any, sessions: set[Session]) -> None:
+        self.users, self.service, self.sessions = users, service, sessions
 
     def requestAvatar(self, avatar_id: Any, mind: Any, *interfaces: Any) -> tuple[Any, Any, Callable[[], None]]:
         key = self.users.find(avatar_id)
         if key is None:
             raise UnauthorizedLogin("the key has been removed")
-        return IConchUser, Avatar(key, self.users, self.service), lambda: None
+        return IConchUser, Avatar(key, self.users, self.service, self.sessions), lambda: None
 
 
 @implementer(ICredentialsChecker)
@@ -201,10 +207,22 @@ class Endpoint(factory.SSHFactory):
         self.strangers = 0
         self.privateKeys = {host_key.sshType(): host_key}
         self.publicKeys = {host_key.sshType(): host_key.public()}
-        self.portal = Portal(Realm(users, service), [KeyChecker(users)])
+        self.sessions: set[Session] = set()
+        self.transports: set[Transport] = set()
+        self.portal = Portal(Realm(users, service, self.sessions), [KeyChecker(users)])
 
     def getPrimes(self) -> None:
         """None: no group exchange."""
+
+    async def close(self) -> None:
+        """End all sessions; what they still have to say gets `GOODBYE` seconds to be read."""
+        for session in list(self.sessions):
+            session.hang_up()
+        until = self.reactor.seconds() + GOODBYE
+        while self.sessions and self.reactor.seconds() < until:
+            await deferLater(self.reactor, 0.05)
+        for one in list(self.transports):
+            one.transport.abortConnection()
 
 
 def host_key(path: Path) -> Key:

@@ -75,6 +75,9 @@ class Push:
     def resume(self) -> None:
         """See `pause`."""
 
+    def ending(self) -> bool:
+        return self.receive.hook is not None
+
 
 class Fetch(protocol.ProcessProtocol):
     """``git upload-pack`` as a child; it is paused while the client does not read."""
@@ -116,6 +119,9 @@ class Fetch(protocol.ProcessProtocol):
     def resume(self) -> None:
         if 1 in self.transport.pipes:
             self.transport.pipes[1].startReading()
+
+    def ending(self) -> bool:
+        return False
 
 
 def push(session: Session, service: Service, avatar: Any, command: Command) -> Work:

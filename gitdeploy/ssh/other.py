@@ -69,6 +69,9 @@ class Running:
     def resume(self) -> None:
         """See `pause`."""
 
+    def ending(self) -> bool:
+        return False
+
 
 def start(session: Session, service: Service, avatar: Any, command: Command) -> Work:
     return Running(session, service, avatar.user, command)

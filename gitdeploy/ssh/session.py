@@ -81,6 +81,9 @@ class Work(Protocol):
     def resume(self) -> None:
         """The client reads again."""
 
+    def ending(self) -> bool:
+        """Whether it ends soon by itself and has something to say until then."""
+
 
 class Session(channel.SSHChannel):
     """One channel. Every entry catches at the edge: an exception here would end the whole connection."""
@@ -124,6 +127,7 @@ class Session(channel.SSHChannel):
             command = parse(text)
             start = git.COMMANDS.get(command.name, other.start)
             self.work = start(self, service, self.person, command)
+            self.person.sessions.add(self)
         except GitdeployError as error:
             self.fail(error)
 
@@ -146,7 +150,14 @@ class Session(channel.SSHChannel):
         self.buf, self.extBuf = b"", []
         self.loseConnection()
 
+    def hang_up(self) -> None:
+        """The server is stopping: end, unless the work is about to."""
+        if self.work is not None and not self.work.ending():
+            self.guard(self.work.gone)
+            self.fail(GitdeployError("the server is stopping; try again in a moment"))
+
     def closed(self) -> None:
+        self.person.sessions.discard(self)
         work, self.work = self.work, None
         if work is not None:
             self.guard(work.gone)

@@ -9,20 +9,18 @@ from ...names import nearest, quoted
 from . import apps, deploys, help, keys, logs, ps, redeploy, releases, rollback
 from .call import CommandSpec
 
-COMMANDS: Mapping[str, CommandSpec] = {
-    spec.name: spec
-    for spec in (
-        help.SPEC,
-        apps.SPEC,
-        ps.SPEC,
-        logs.SPEC,
-        releases.SPEC,
-        rollback.SPEC,
-        redeploy.SPEC,
-        deploys.SPEC,
-        *keys.SPECS,
-    )  # fmt: skip
-}
+SPECS = (
+    help.SPEC,
+    apps.SPEC,
+    ps.SPEC,
+    logs.SPEC,
+    releases.SPEC,
+    rollback.SPEC,
+    redeploy.SPEC,
+    deploys.SPEC,
+    *keys.SPECS,
+)
+COMMANDS: Mapping[str, CommandSpec] = {spec.name: spec for spec in SPECS}
 
 
 def find(name: str) -> CommandSpec:

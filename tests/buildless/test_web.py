@@ -1,0 +1,158 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+APPS = ROOT / "tests" / "apps"
+
+
+def test_the_application_gets_its_environment_and_nothing_else(web):
+    site = web("hello", processes=2, environ={"GREETING": "hi"})
+    pids = site.ready(2)
+    seen = json.loads(site.get("/", {"X-Forwarded-Proto": "https"}).body)
+    assert seen["pid"] in pids
+    assert seen["cwd"] == str(APPS / "hello")
+    assert seen["path"][:2] == [str(APPS / "hello"), str(APPS / "hello" / "vendor")]
+    assert str(ROOT) not in seen["path"]
+    assert seen["greeting"] == "hello from a vendored library"
+    assert seen["scheme"] == "https"
+    ours = {"PATH", "PYTHONPYCACHEPREFIX", "GREETING"}
+    assert set(seen["environ"]) - {"SERVER_SOFTWARE", "LC_CTYPE"} == ours
+    assert not site.readable(0), "GUNICORN_CMD_ARGS was followed"
+
+
+def test_nothing_is_written_into_the_tree(web, home):
+    site = web("hello")
+    site.ready(1)
+    assert not list((APPS / "hello").rglob("__pycache__"))
+    assert list((home / "pycache").rglob("greeting.*.pyc"))
+
+
+def test_start_and_stop_say_only_what_the_application_says(web):
+    site = web("hello", processes=2)
+    site.ready(2)
+    site.said("hello is loaded", times=2)
+    site.process.terminate()
+    assert site.wait() == 0
+    assert site.output == "hello is loaded\n" * 2
+
+
+def test_a_runner_may_have_any_name(web):
+    site = web("odd")
+    site.ready(1)
+    assert site.get("/").body == str(APPS / "odd").encode()
+
+
+def test_ready_is_said_only_when_the_application_is_loaded(web, home):
+    site = web("hostile", processes=2, environ={"LOAD_AFTER": str(home / "gate")})
+    site.said("loading", times=2)
+    assert not site.readable(0.3)
+    (home / "gate").touch()
+    site.ready(2)
+
+
+def test_an_application_that_does_not_load_shows_its_own_traceback_once(web):
+    site = web("broken", processes=4)
+    assert site.wait() == 4
+    lines = [line for line in site.output.splitlines() if line.strip(" ^~")]  # Python 3.11 and later underline
+    assert lines == [
+        "Traceback (most recent call last):",
+        f'  File "{APPS}/broken/broken.py", line 3, in <module>',
+        "    import a_library_that_is_not_there  # noqa: F401",
+        "ModuleNotFoundError: No module named 'a_library_that_is_not_there'",
+        "broken:application cannot be loaded: ModuleNotFoundError: No module named 'a_library_that_is_not_there'; "
+        "put it in the tree and its directory in `paths:`, or name the package that has it under `deb:`",
+    ]
+    assert not site.readable(0) or os.read(site.pipe, 1) == b""
+
+
+def test_a_process_that_cannot_load_later_does_not_end_the_others(web, home):
+    site = web("hostile", processes=2, environ={"FAIL_IF": str(home / "flag")})
+    first, second = site.ready(2)
+    (home / "flag").touch()
+    os.kill(first, signal.SIGKILL)
+    site.said("RuntimeError: told to fail", times=2)
+    assert site.get("/").body == b"%d" % second
+    (home / "flag").unlink()
+    site.ready(1)
+
+
+def test_sigterm_finishes_what_was_accepted(web):
+    site = web("hostile", request=5)
+    site.ready(1)
+    with site.connect() as client:
+        client.sendall(b"GET /stream HTTP/1.0\r\n\r\n")
+        received = b""
+        while b"piece;" not in received:
+            received += client.recv(4096)
+        site.process.terminate()
+        received += b"".join(iter(lambda: client.recv(4096), b""))
+    assert received.count(b"piece;") == 10
+    assert site.wait() == 0
+
+
+def test_the_socket_stays_where_it_is(web):
+    site = web("hello")
+    site.ready(1)
+    site.process.terminate()
+    site.wait()
+    assert site.path.is_socket()
+
+
+def test_a_hangup_changes_nothing(web):
+    site = web("hello", processes=1)
+    (pid,) = site.ready(1)
+    os.kill(site.process.pid, signal.SIGHUP)
+    assert json.loads(site.get("/").body)["pid"] == pid
+    assert not site.readable(1.5)
+
+
+def test_workers_die_with_their_master(web):
+    site = web("hostile", processes=2, request=60)
+    site.ready(2)
+    with site.connect() as wedged:
+        wedged.sendall(b"GET /lock HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert site.get("/").status == 200
+        site.process.kill()
+        assert wedged.recv(1) == b""
+    assert not site.readable(10) or os.read(site.pipe, 1) == b""  # the last writer is gone
+    site.reader.join(10)
+    assert not site.reader.is_alive(), "somebody still holds its standard output"
+
+
+def test_a_later_flip_of_links_does_not_mix_versions(web, home):
+    for version in ("one", "two"):
+        shutil.copytree(APPS / "hello", home / version)
+        (home / version / "vendor" / "greeting.py").write_text(f"TEXT = {version!r}\n")
+    (home / "current").symlink_to("one")
+    site = web(home / "current")
+    (pid,) = site.ready(1)
+    (home / "new").symlink_to("two")
+    (home / "new").rename(home / "current")
+    os.kill(pid, signal.SIGKILL)
+    site.ready(1)
+    assert json.loads(site.get("/").body)["greeting"] == "one"
+
+
+def run(*args):
+    return subprocess.run(
+        [sys.executable, "-m", "buildless.web", *args], cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
+
+
+def test_a_release_without_a_web_process_is_refused(home):
+    (home / "tree").mkdir()
+    (home / "tree" / "app.yaml").write_text("name: pages\nplatform: static\n")
+    (home / "settings").write_text('{"environ": {}, "web": {}}')
+    done = run(str(home))
+    assert (done.returncode, done.stderr) == (2, "a release whose platform is static has no web process to run\n")
+
+
+def test_a_release_without_settings_is_refused(home):
+    done = run(str(home))
+    assert done.returncode == 2
+    assert "deploy the release again" in done.stderr

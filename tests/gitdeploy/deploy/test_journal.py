@@ -1,0 +1,49 @@
+"""What is kept of every deploy."""
+
+import pytest
+
+from gitdeploy.deploy.journal import Journal
+from gitdeploy.errors import NotFound
+
+
+@pytest.fixture
+def journal(tmp_path):
+    ticks = iter(range(1000, 2000))
+    return Journal(tmp_path, lambda: float(next(ticks)))
+
+
+def test_a_deploy_from_beginning_to_end(journal):
+    entry = journal.begin("shop", "production", user="alice", source="git push")
+    entry.event("say", text="-----> hello")
+    entry.event("commit", commit="c" * 40)
+    [under_way] = journal.list("shop", "production")
+    assert under_way.result == "under way" and under_way.seconds is None
+    entry.end("live", release="v1")
+    [summary] = journal.list("shop", "production")
+    assert (summary.id, summary.user, summary.result, summary.release) == ("d1", "alice", "live", "v1")
+    assert summary.commit == "c" * 40 and summary.seconds is not None
+    assert [event["event"] for event in journal.events("shop", "production", "d1")] == ["begin", "say", "commit", "end"]
+
+
+def test_numbers_go_on_and_the_latest_are_listed_in_order(journal):
+    for _ in range(12):
+        journal.begin("shop", "production", user="alice", source="git push").end("refused", error="no")
+    assert [one.id for one in journal.list("shop", "production", 3)] == ["d10", "d11", "d12"]
+
+
+def test_what_a_killed_server_left_is_given_an_end(journal):
+    entry = journal.begin("shop", "production", user="alice", source="git push")
+    with entry.path.open("a") as file:
+        file.write('{"time": 1, "event": "sta')  # killed while it wrote
+    journal.interrupt("shop", "production")
+    assert journal.list("shop", "production")[0].result == "interrupted"
+    journal.interrupt("shop", "production")
+    events = [event["event"] for event in journal.events("shop", "production", "d1")]
+    assert events == ["begin", "end"]
+
+
+@pytest.mark.parametrize("name", ["d2", "1", "../../x", "d", ""])
+def test_a_deploy_that_is_not_there(journal, name):
+    journal.begin("shop", "production", user="alice", source="git push")
+    with pytest.raises(NotFound):
+        list(journal.events("shop", "production", name))

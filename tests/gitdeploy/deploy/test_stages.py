@@ -1,0 +1,89 @@
+"""What a node must have and be told: pure decisions."""
+
+from dataclasses import replace
+
+import pytest
+from buildless import description
+from buildless.limits import WebLimits
+
+from gitdeploy.deploy import stages
+from gitdeploy.deploy.stages import Plan
+from gitdeploy.git.repository import CommitInfo
+from gitdeploy.names import Place
+
+SHOP = Place("shop", "production")
+FACTS = {
+    "python": [3, 11, 2], "os": ["posix", "linux", "debian"], "missing_debs": [],
+    "free": {"bytes": 10**12, "inodes": 10**6},
+}  # fmt: skip
+
+
+def plan(text=b"platform: python, wsgi\napp: shop:application\n", place=SHOP, **changes):
+    made = Plan(
+        place, stages.app_key(place, "production"), CommitInfo("c" * 40, "t" * 40, "First", "Alice"), description.parse(text),
+        "v7", ("shop.localhost",), WebLimits(), "alice", "git push",
+    )  # fmt: skip
+    return replace(made, **changes)
+
+
+def test_an_app_is_alone_on_a_node_only_in_the_default_environment():
+    assert stages.app_key(SHOP, "production") == "shop"
+    assert stages.app_key(Place("shop", "staging"), "production") == "shop.staging"
+
+
+def test_locations_are_the_default_environments():
+    found = description.parse(b"platform: static\nlocations: Shop.example.com\n")
+    assert stages.hosts(SHOP, found, "localhost", "production") == ("shop.example.com", "shop.localhost")
+    assert stages.hosts(Place("shop", "staging"), found, "localhost", "production") == ("shop.staging.localhost",)
+
+
+def test_the_base_is_the_live_version_or_else_the_latest():
+    releases = [{"release": f"v{n}", "commit": commit} for n, commit in ((1, "a"), (2, "b"), (3, "c"))]
+    assert stages.base_of(["a", "b", "c"], releases, "v1") == "a"
+    assert stages.base_of(["a", "b"], releases, "v3") == "b"
+    assert stages.base_of([], releases, "v3") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "says"),
+    [
+        (b"python: <3\n", {}, "wants python <3, the node has 3.11.2"),
+        (b"os: freebsd\n", {}, "wants os freebsd"),
+        (b"", {"missing_debs": ["python3-lxml", "gdal-bin"]}, "apt-get install python3-lxml gdal-bin"),
+        (b"", {"free": {"bytes": 60_000_000, "inodes": 10**6}}, "needs 100.0 MB and the disk has 60.0 MB free"),
+        (b"", {"free": {"bytes": 10**12, "inodes": 10}}, "1,000 files and the disk has room for 10"),
+    ],
+)
+def test_what_a_node_lacks_is_said_with_what_to_do(text, changes, says):
+    wanted = plan(b"platform: python, wsgi\napp: shop:application\n" + text)
+    [problem] = stages.problems(wanted, {**FACTS, **changes}, 100_000_000, 1000)
+    assert says in problem
+
+
+def test_a_node_that_has_everything():
+    wanted = plan(b"platform: python, wsgi\napp: shop:application\npython: '>=3.9'\nos: posix\n")
+    assert stages.problems(wanted, FACTS, 100, 1) == []
+    assert stages.problems(wanted, {**FACTS, "free": {"bytes": 10**9, "inodes": None}}, 100, 1) == []
+
+
+def test_a_ping_that_was_asked_for_is_stricter():
+    assert stages.unhealthy(404, "/", asked=False) is None
+    assert stages.unhealthy(399, "/ping", asked=True) is None
+    assert "must be below 400" in (stages.unhealthy(404, "/ping", asked=True) or "")
+    assert "must be below 500" in (stages.unhealthy(500, "/", asked=False) or "")
+
+
+def test_processes_are_the_same_whatever_the_release_is_called():
+    one = plan()
+    assert stages.fingerprint(one) == stages.fingerprint(replace(one, release="v8", user="bob"))
+    assert stages.fingerprint(one) != stages.fingerprint(replace(one, web=WebLimits(processes=1)))
+    assert stages.fingerprint(one) != stages.fingerprint(replace(one, commit=replace(one.commit, oid="d" * 40)))
+
+
+def test_settings_inject_the_environment():
+    layout = {"tmp": "/t", "logs": "/l", "pycache": "/p", "socket": "/s"}
+    found = stages.settings(plan(), layout, "/usr/bin")
+    environ = found["environ"]
+    assert environ["APP_NAME"] == "shop" and environ["APP_RELEASE"] == "v7" and environ["TMPDIR"] == "/t"
+    assert environ["APP_VERSION"] == "c" * 40 and environ["PYTHONPYCACHEPREFIX"] == "/p"
+    assert WebLimits(**found["web"]) == WebLimits()
