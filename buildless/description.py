@@ -195,9 +195,9 @@ def _object(text: str) -> str:
 
 
 def _path(text: str) -> str:
-    parts = text.split("/")
-    if text.startswith("/") or ".." in parts or "\\" in text:
-        raise ValueError(f"{quoted(text)} may be outside the tree; write a path below its top, with / and without ..")
+    if text.startswith(("/", "-", "~")) or ".." in text.split("/") or "\\" in text:
+        advice = "write one such as lib/python: no / - ~ in front, no .., no \\"
+        raise ValueError(f"{quoted(text)} is no path below the top of the tree; {advice}")
     normal = posixpath.normpath(text)
     if normal == ".":
         raise ValueError(f"{quoted(text)} is the top of the tree itself; write a path below it, such as vendor")

@@ -120,9 +120,10 @@ def named(check_name: Check, kind: Kind, absent: Kind) -> Kind:
         for name, line, value in _pairs(node, problems):
             try:
                 check_name(name)
-                found[name] = (absent if value.tag == _NULL else kind)(value)
             except ValueError as error:
                 problems.append(Problem(line, str(error)))
+            try:
+                found[name] = (absent if value.tag == _NULL else kind)(value)
             except Mistake as below:
                 problems.extend(_below(name, below))
         if problems:

@@ -77,7 +77,9 @@ def log_to(stream: TextIO) -> None:
 
     levels = LogLevelFilterPredicate(defaultLogLevel=LogLevel.warn)
     levels.setLogLevelForNamespace("gitdeploy", LogLevel.info)
-    levels.setLogLevelForNamespace("gitdeploy.ssh.endpoint", LogLevel.error)
+    levels.setLogLevelForNamespace("gitdeploy.ssh.session", LogLevel.warn)
+    levels.setLogLevelForNamespace("gitdeploy.ssh.endpoint", LogLevel.warn)
+    levels.setLogLevelForNamespace("gitdeploy.ssh.endpoint.Transport", LogLevel.critical)
     observer = FilteringLogObserver(textFileLogObserver(stream), [levels])
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False, discardBuffer=True)
 

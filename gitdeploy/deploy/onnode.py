@@ -34,6 +34,8 @@ class OnNode:
         self.added = 0  # bytes that the version adds to the node's disk
 
     async def call(self, verb: str, **request: Any) -> dict[str, Any]:
+        if self.session.ended:
+            self.session = self.node.session()
         return await self.session.call(verb, self.limits.step, app=self.plan.key, **request)
 
     async def survey(self, tree: Tree, sizes: Mapping[str, int]) -> None:
@@ -118,10 +120,15 @@ class OnNode:
     async def undo(self) -> None:
         await self.node.stop(self.plan.key, self.plan.release)
         version = self.plan.commit.oid if self.delivery else None
-        await self.call("discard", release=self.plan.release, version=version)
+        await self.call("discard", release=self.plan.release or None, version=version)
 
     async def switch(self) -> None:
-        await self.call("activate", release=self.plan.release)
+        try:
+            await self.call("activate", release=self.plan.release)
+        except Refused:
+            if not self.session.ended:
+                raise
+            await self.call("activate", release=self.plan.release)  # its agent was killed; all it needs is on the node
         self.node.switched(self.plan.key, self.plan.release)
 
     async def tidy(self) -> None:

@@ -7,6 +7,7 @@ is left is one rename each, and a server that was killed in between finishes it 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
@@ -75,6 +76,9 @@ class Deploy:
         except GitdeployError as error:
             self.report.error(str(error))
             raise
+        except OSError as error:
+            self.report.error(f"the server cannot write: {error}")
+            raise Refused(f"the server cannot write: {error.strerror}; ask who keeps it to look at its disk") from error
 
     async def stages(self, push: Push) -> None:
         self.push = push
@@ -87,18 +91,17 @@ class Deploy:
         commit = await self.stage("describe", self.find_commit(self.update.new))
         self.event("commit", commit=commit.oid)
         description = self.describe(commit)
-        self.plan = self.make_plan(commit, description)
-        for on in self.nodes:
-            on.plan = self.plan
+        plan = self.set_plan(self.make_plan(commit, description))
         tree, sizes = await self.stage("inspect", self.read_tree(commit))
         await self.stage("survey", self.each(lambda on: on.survey(tree, sizes)))
+        plan = self.set_plan(replace(plan, release=self.next_release()))
         await self.stage("stage", self.write_stage(commit))
         await self.stage("deliver", self.each(OnNode.deliver))
         await self.stage("verify", self.each(OnNode.verify))
         await self.stage("release", self.each(OnNode.write_release))
         await self.stage("boot", self.each(OnNode.boot))
         await self.stage("check", self.each(OnNode.check))
-        self.event("prepared", release=self.plan.release, commit=commit.oid)
+        self.event("prepared", release=plan.release, commit=commit.oid)
 
     def committing(self) -> None:
         """The last look before the ref moves: whoever asked may still, and nobody else moved it. Raises Refused."""
@@ -112,7 +115,7 @@ class Deploy:
         """The ref has moved: switch every node, record the release, tidy up. What fails here is finished later, by `reconcile`."""
         try:
             if self.plan is None:
-                self.end("live", note="tags only; they deploy nothing")
+                self.end("nothing", note="tags deploy nothing")
                 return
             self.event("committed")
             await self.stage("activate", self.each(OnNode.switch))
@@ -195,10 +198,20 @@ class Deploy:
             taken = [(host, owner) for host in hosts if (owner := on.node.owner(host)) not in (None, key)]
             for host, owner in taken:
                 raise Refused(f"{host} belongs to {owner}; take it out of the locations in app.yaml")
-        names = self.repository.release_names(self.place.environment)
-        number = 1 + max((int(name.removeprefix("refs/releases/v")) for name in names), default=0)
         web = self.environment.web
-        return Plan(self.place, key, commit, description, f"v{number}", hosts, web, self.user, self.source)
+        return Plan(self.place, key, commit, description, "", hosts, web, self.user, self.source)
+
+    def set_plan(self, plan: Plan) -> Plan:
+        self.plan = plan
+        for on in self.nodes:
+            on.plan = plan
+        return plan
+
+    def next_release(self) -> str:
+        """One more than any release that is recorded, or is on a node although its record was lost."""
+        names = [name.removeprefix("refs/releases/") for name in self.repository.release_names(self.place.environment)]
+        names += [str(one["release"]) for on in self.nodes for one in on.facts["releases"]]
+        return f"v{1 + max((int(name[1:]) for name in names), default=0)}"
 
     async def read_tree(self, commit: CommitInfo) -> tuple[Tree, dict[str, int]]:
         limits = Limits(self.config.limits.files, self.config.limits.unpacked)
@@ -224,7 +237,7 @@ class Deploy:
         lines = f"release {plan.release} of {self.place}\n\nfrom: {self.source}\ndeploy: {deploy}\nresult: live\n"
         now = int(self.site.reactor.seconds())
         self.repository.record(self.place.environment, ReleaseTag(plan.number, plan.commit.oid, self.user, now, lines))
-        if self.update is not None and self.repository.head(self.place.environment) is None:
+        if self.update is not None and self.repository.head(self.place.environment) != self.update.ref:
             self.repository.set_head(self.place.environment, self.update.ref)
 
     def announce(self, plan: Plan) -> None:

@@ -74,6 +74,11 @@ class LocalSession:
         self.agent = Agent()
         self.process = runner.start(Command(argv, BASE_ENVIRON), self.agent)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the agent is gone."""
+        return self.agent.ended is not None
+
     async def call(self, verb: str, timeout: float, **request: Any) -> dict[str, Any]:
         """See Session.call. A verb that takes longer than `timeout` seconds ends the agent, and so the session."""
         limit = self.reactor.callLater(timeout, end_group, self.reactor, self.process)

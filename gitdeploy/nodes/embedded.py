@@ -51,6 +51,7 @@ class EmbeddedNode:
         self.records: dict[tuple[str, str], dict[str, Any]] = {}
         self.logs: dict[str, AppLog] = {}
         self.lingering: dict[Instance, Any] = {}
+        self.keep = (0, 0.0)  # how many earlier instances go on, and for how many seconds
 
     def prepare(self) -> None:
         """Make its directories; put the libraries of the web process type where any Python finds them, and only them."""
@@ -135,9 +136,12 @@ class EmbeddedNode:
 
     async def retire(self, key: str, live: str, keep: int, linger: float) -> None:
         """Stop what is not live, in the background: each instance when it has answered what it accepted."""
+        self.keep = (keep, linger)
         current = self.instances.get((key, live))
         others = {instance for (app, _), instance in self.instances.items() if app == key and instance is not current}
         for rank, instance in enumerate(sorted(others, key=lambda one: one.live_since, reverse=True)):
+            if instance.state == "draining":
+                continue
             if rank < keep and instance.state == "running" and instance.live_since:
                 if instance not in self.lingering:
                     self.lingering[instance] = self.reactor.callLater(linger, self.retire_one, key, instance)
@@ -148,8 +152,7 @@ class EmbeddedNode:
         self.cancel_linger(instance)
 
         async def retiring() -> None:
-            await instance.drain()
-            await instance.stop()
+            await instance.retire()
             self.forget(instance)
 
         Deferred.fromCoroutine(retiring()).addErrback(
@@ -173,7 +176,7 @@ class EmbeddedNode:
             return
         if instance in self.instances.values():
             if self.live(key) != instance.release:
-                await self.retire(key, self.live(key) or "", 1, 3600.0)
+                await self.retire(key, self.live(key) or "", *self.keep)
             return
         await instance.stop(grace=0)
 

@@ -32,7 +32,11 @@ class Process:
 
 
 class Session(Protocol):
-    """One deploy's connection to one node."""
+    """One deploy's connection to one node; `ended` says that the node's side of it is gone."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can be asked any more."""
 
     async def call(self, verb: str, timeout: float, **request: Any) -> dict[str, Any]:
         """Ask the node's side for a verb (buildless.node.verbs). Raises Refused with what the node said."""

@@ -41,7 +41,8 @@ class Program:
 class Instance(protocol.ProcessProtocol):
     """The web process type of one release: a gunicorn, started again when it ends.
 
-    `state` is booting, running, restarting (it will be back in a moment), down (it keeps ending), stopping or stopped.
+    `state` is booting, running, restarting (it will be back in a moment), down (it keeps ending), draining, stopping or
+    stopped.
     `busy` counts the requests that it is answering.
     """
 
@@ -125,6 +126,8 @@ class Instance(protocol.ProcessProtocol):
         for child_fd in (1, 2):
             if self.partial[child_fd]:
                 self.childDataReceived(child_fd, b"\n")
+        if self.state == "draining" and self.stopping is None:
+            self.stopping = Deferred()
         if self.stopping is not None:
             self.finish()
         elif self.booted is not None:
@@ -158,6 +161,12 @@ class Instance(protocol.ProcessProtocol):
         if not self.busy and self.idle is not None:
             idle, self.idle = self.idle, None
             idle.callback(None)
+
+    async def retire(self) -> None:
+        """End it when it has answered what it accepted; from now on nothing new may be given to it."""
+        self.state = "draining"
+        await self.drain()
+        await self.stop()
 
     async def drain(self, limit: float = DRAIN) -> None:
         """Wait until no request is being answered, at most `limit` seconds."""

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from twisted.internet import protocol
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ..errors import BadName, Refused
@@ -41,16 +42,16 @@ class Push:
         self.session = session
         self.stack = ExitStack()
         repository = self.stack.enter_context(service.receiving(place.app))
+        attempt = service.attempt(place, avatar.user, lambda: avatar.still() and service.may(avatar.user, place))
         try:
-            attempt = service.attempt(place, avatar.user, lambda: avatar.still() and service.may(avatar.user, place))
             self.receive = Receive(service.reactor, repository, place.environment, attempt, session.send, self.done)
             attempt.show(self.receive.say)
             self.receive.start(service.runner, service.hooks, service.pack_limit())
             self.stdin = self.receive.transport.pipes[0]
             fcntl.fcntl(self.stdin.fileno(), fcntl.F_SETPIPE_SZ, PIPE)
             self.stdin.registerProducer(session, True)
-        except BaseException:
-            self.stack.close()
+        except BaseException as error:
+            Deferred.fromCoroutine(attempt.abandon(error)).addBoth(lambda _: self.stack.close())
             raise
 
     def done(self, status: int) -> None:

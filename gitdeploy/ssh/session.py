@@ -115,6 +115,7 @@ class Session(channel.SSHChannel):
                 return 1
         except Exception:
             log.failure("a request of a session")
+            self.error("gitdeploy: internal error; the server's log has more")
             self.finish(1)
             return 1
         return 0

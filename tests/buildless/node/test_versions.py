@@ -4,6 +4,7 @@ import os
 import subprocess
 
 import pytest
+
 from buildless.node import versions
 from buildless.node.versions import scan
 

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 import pytest
+
 from buildless import description
 from buildless.limits import WebLimits
-
 from gitdeploy.deploy import stages
 from gitdeploy.deploy.stages import Plan
 from gitdeploy.git.repository import CommitInfo
