@@ -27,7 +27,7 @@ setup(
     package_data={
         "gitdeploy": ["py.typed", "*.yaml", "web/templates/*"],
         "gitdeploy._hooks": ["*"],
-        "gitdeploy._node_setup": ["*", "*/*"],
+        "gitdeploy._node_setup": ["*", "**/*"],
         "buildless": ["py.typed", "*.yaml"],
     },
     install_requires=[
@@ -41,7 +41,7 @@ setup(
         "whitenoise>=6.5",
     ],
     extras_require={
-        "test": ["pytest>=8"],
+        "test": ["pytest>=8", "docutils>=0.20"],
         "check": ["ruff", "mypy", "mypy-zope", "types-PyYAML"],
     },
     entry_points={"console_scripts": ["gitdeploy = gitdeploy.cli:main"]},

@@ -49,7 +49,7 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VERSION = re.compile(r"(<=|>=|==|!=|<|>)? *([0-9]{1,4}(?:\.[0-9]{1,4}){0,2})(?:\.\*)?")
 
 _INJECTED = frozenset(
-    ["HOME", "LANG", "PATH", "PORT", "PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONUNBUFFERED", "SOCKET", "TMPDIR"]
+    ["HOME", "PATH", "PORT", "PYTHONPATH", "PYTHONPYCACHEPREFIX", "PYTHONUNBUFFERED", "SOCKET", "TMPDIR"]
 )
 _INJECTED_PREFIXES = ("APP_", "CONFIG_", "GUNICORN_", "LD_", "LISTEN_")
 

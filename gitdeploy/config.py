@@ -80,6 +80,7 @@ class Config:
     """A server's settings. An app ``shop`` answers as ``shop.DOMAIN`` in the default environment, else ``shop.ENVIRONMENT.DOMAIN``.
 
     `python` is the interpreter of applications on the embedded node; None leaves the choice to the server.
+    `admins` may change other people's keys over ssh; None: everybody who has a key.
     """
 
     environments: Mapping[str, Environment] = field(default_factory=_default_environments)
@@ -88,6 +89,7 @@ class Config:
     domain: str = "localhost"
     default_environment: str = "production"
     python: str | None = None
+    admins: tuple[str, ...] | None = None
 
 
 def load(path: str | os.PathLike[str]) -> Config:
@@ -218,6 +220,7 @@ KINDS: Mapping[str, Kind] = {
     "default_environment": string(_environment_name),
     "domain": string(hostname),
     "python": string(_interpreter),
+    "admins": strings(_name(names.user_name)),
     "limits": section(LIMITS),
     "keep": section(KEEP),
     "web": section(WEB),

@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.internet import error, protocol
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from .errors import CommandFailed
@@ -118,23 +118,19 @@ class Runner:
         """
         output = Output(stdin, on_output)
         transport = self.start(command, output)
-        late = False
-
-        def too_late() -> None:
-            nonlocal late
-            late = True
-            end_group(self.reactor, transport)
-
-        limit = self.reactor.callLater(timeout, too_late)
+        killing: list[Any] = []
+        limit = self.reactor.callLater(timeout, lambda: killing.append(end_group(self.reactor, transport)))
         try:
             status = await output.ended
         except CancelledError:
-            end_group(self.reactor, transport)
+            killing.append(end_group(self.reactor, transport))
             await output.gone  # whoever cleans up next must not meet it
             raise
         finally:
-            if limit.active():
-                limit.cancel()
+            late = bool(killing)
+            for timer in (limit, *killing):
+                if timer is not None and timer.active():
+                    timer.cancel()
         tail = bytes(output.err).decode("utf-8", "replace").splitlines()[-TAIL:]
         if late:
             raise CommandFailed(
@@ -145,11 +141,14 @@ class Runner:
         return bytes(output.out)
 
 
-def end_group(reactor: IReactorTime, transport: Any, after: float = KILL_AFTER) -> None:
-    """Ask the process group of `transport` to end; end it `after` seconds later. One that has ended is left alone."""
+def end_group(reactor: IReactorTime, transport: Any, after: float = KILL_AFTER) -> IDelayedCall | None:
+    """Ask the process group of `transport` to end; end it `after` seconds later. One that has ended is left alone.
+
+    Returns the timer, for whoever knows when it has ended.
+    """
     pid = transport.pid
     if not pid:
-        return
+        return None
     signal_process(pid, signal.SIGTERM)
     signal_group(pid, signal.SIGTERM)
 
@@ -158,7 +157,7 @@ def end_group(reactor: IReactorTime, transport: Any, after: float = KILL_AFTER) 
             signal_process(pid, signal.SIGKILL)
             signal_group(pid, signal.SIGKILL)
 
-    reactor.callLater(after, kill)
+    return reactor.callLater(after, kill)
 
 
 def signal_group(pid: int, number: int) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from ..errors import Refused
+from twisted.internet.defer import Deferred, DeferredList
+
+from ..errors import GitdeployError, Refused
 from ..git.tree import Tree
 from ..nodes.node import Node
 from . import stages
@@ -141,3 +143,15 @@ class OnNode:
             self.report.detail(
                 f"{self.node.name}: {', '.join(answer['releases'])} pruned, {size(answer['freed'])} freed"
             )
+
+
+async def on_all(nodes: Sequence[OnNode], work: Callable[[OnNode], Coroutine[Any, Any, None]]) -> None:
+    """The same on all nodes at once. It ends when all have ended; then the first failure is raised, with its node's name."""
+    running: list[Deferred[None]] = [Deferred.fromCoroutine(work(on)) for on in nodes]
+    results: list[tuple[bool, Any]] = await DeferredList(running, consumeErrors=True)
+    for on, (success, failure) in zip(nodes, results, strict=True):
+        if success:
+            continue
+        if not failure.check(GitdeployError):
+            failure.raiseException()
+        raise Refused(f"{on.node.name}: {failure.getErrorMessage()}", *failure.value.details) from failure.value

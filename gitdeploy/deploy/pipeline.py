@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
@@ -27,7 +27,7 @@ from ..git.tree import Tree
 from ..names import Place
 from . import gate, stages
 from .journal import Entry
-from .onnode import OnNode
+from .onnode import OnNode, on_all
 from .report import Report, count, size
 from .site import Site
 from .stages import Plan
@@ -123,6 +123,7 @@ class Deploy:
             await self.stage("retire", self.each(OnNode.tidy))
             self.announce(self.plan)
             self.end("live", release=self.plan.release)
+            self.site.collect(self.repository)
         except Exception as error:
             log.failure("activating")
             self.report.error("the ref has moved, and the server will finish this when it is started again")
@@ -259,14 +260,7 @@ class Deploy:
             self.event("stage-end", stage=name, seconds=round(self.site.reactor.seconds() - began, 4))
 
     async def each(self, work: Callable[[OnNode], Coroutine[Any, Any, None]]) -> None:
-        """The same on all nodes at once. It ends when all have ended; then the first failure is raised, with its node's name."""
-        running: list[Deferred[None]] = [Deferred.fromCoroutine(work(on)) for on in self.nodes]
-        results: list[tuple[bool, Any]] = await DeferredList(running, consumeErrors=True)
-        failures = [(on, result) for on, (success, result) in zip(self.nodes, results, strict=True) if not success]
-        for on, failure in failures:
-            if not failure.check(GitdeployError):
-                failure.raiseException()
-            raise Refused(f"{on.node.name}: {failure.getErrorMessage()}", *failure.value.details) from failure.value
+        await on_all(self.nodes, work)
 
     def show(self, sink: Callable[[bytes], None]) -> None:
         """From now on, what the pusher is to see goes to `sink`."""

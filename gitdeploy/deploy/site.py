@@ -10,16 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
 from ..config import Config, Environment
 from ..errors import NotFound
 from ..git.repository import Repository
-from ..git.stage import Stage
+from ..git.stage import GIT_ENVIRON, Stage
 from ..names import Place, nearest, quoted
 from ..nodes.node import Node
-from ..runner import Runner
-from . import stages
+from ..runner import Command, Runner
+from . import commands, stages
 from .journal import Journal
 from .queue import Queue
+
+log = Logger()
 
 if TYPE_CHECKING:
     from .pipeline import Deploy
@@ -114,6 +119,12 @@ class Site:
             for environment in self.config.environments
             if self.repository(app).head(environment)
         ]
+
+    def collect(self, repository: Repository) -> None:
+        """Let git repack in the background if it is time; it is no part of any deploy."""
+        command = Command(commands.collect(str(repository.path)), GIT_ENVIRON, survives=True)
+        packing = Deferred.fromCoroutine(self.runner.run(command, timeout=self.config.limits.step))
+        packing.addErrback(lambda failure: log.warn("repacking: {text}", text=failure.getErrorMessage()))
 
     def kept(self, app: str) -> set[str]:
         """The commits of the releases that are kept on nodes, in all environments of an app."""

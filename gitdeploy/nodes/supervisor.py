@@ -23,6 +23,7 @@ RESTART_DELAY = 0.2  # seconds, as systemd's RestartSec on nodes
 HEALTHY = 10.0  # seconds up after which an end is news again and not a part of a crash loop
 GRACE = 30.0  # seconds that a process gets to finish what it accepted
 DRAIN = 60.0  # seconds that requests and open connections get before that
+CRASHES = 2  # of these in a row, after which requests are not kept waiting for the next start
 BACKLOG = 2048
 TAIL = 40  # lines of output that are kept to show
 ERROR = re.compile(r"[\w.]*(Error|Exception|Warning|Exit|Interrupt)\b|.*\b(cannot|failed)\b", re.ASCII)
@@ -55,6 +56,7 @@ class Instance(protocol.ProcessProtocol):
         self.state = "booting"
         self.busy = 0
         self.restarts = 0
+        self.crashes = 0  # ends in a row, each soon after the start
         self.since: float = reactor.seconds()
         self.tail: deque[str] = deque(maxlen=TAIL)
         self.partial = {1: b"", 2: b"", 4: b""}
@@ -138,12 +140,12 @@ class Instance(protocol.ProcessProtocol):
 
     def restart(self, status: int) -> None:
         """It ended by itself: start it again, quickly the first time, slower while it keeps ending."""
-        crashing = self.state != "running" or self.reactor.seconds() - self.since < HEALTHY
-        self.state = "down" if crashing else "restarting"
+        healthy = self.state == "running" and self.reactor.seconds() - self.since >= HEALTHY
+        self.crashes = 1 if healthy else self.crashes + 1
+        self.state = "down" if self.crashes > CRASHES else "restarting"
         self.restarts += 1
         self.write(f"ended with exit code {status}; starting it again")
-        delay = min(5.0, RESTART_DELAY * self.restarts) if crashing else RESTART_DELAY
-        self.timer = self.reactor.callLater(delay, self.spawn)
+        self.timer = self.reactor.callLater(min(5.0, RESTART_DELAY * self.crashes), self.spawn)
 
     def last_words(self, status: int) -> str:
         """The line of the output that says most likely why it ended."""

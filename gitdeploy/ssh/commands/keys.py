@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ...errors import Refused
 from .call import Call, CommandSpec, as_json
 
 
@@ -16,7 +17,15 @@ def user_and_key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("fingerprint", nargs="?", metavar="SHA256:...")
 
 
+def check(call: Call) -> None:
+    """Over ssh, other people's keys are for those whom gitdeploy.yaml names. Raises Refused."""
+    admins = call.site.config.admins
+    if call.io.remote and admins is not None and call.user not in admins and call.args.user != call.user:
+        raise Refused(f"{call.user} may change no keys but his own; ask one of: {', '.join(admins)}")
+
+
 async def add(call: Call) -> int:
+    check(call)
     for key in call.users.add(call.args.user, await call.io.read()):
         call.io.write(f"{key.user} may push with {key.fingerprint} ({key.type})")
     return 0
@@ -41,6 +50,7 @@ async def show(call: Call) -> int:
 
 
 async def remove(call: Call) -> int:
+    check(call)
     for key in call.users.remove(call.args.user, call.args.fingerprint):
         call.io.write(f"{key.user} may no longer push with {key.fingerprint}")
     return 0

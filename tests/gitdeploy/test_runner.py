@@ -1,0 +1,86 @@
+"""Processes: results, limits, cancellation. Real ones, on the real reactor."""
+
+import os
+import time
+
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+from twisted.trial.unittest import TestCase
+
+from gitdeploy.errors import CommandFailed
+from gitdeploy.runner import BASE_ENVIRON, Command, Runner
+
+
+def sh(script):
+    return Command(("sh", "-c", script), BASE_ENVIRON)
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+class RunnerTest(TestCase):
+    timeout = 30
+
+    def setUp(self):
+        self.runner = Runner(reactor)
+
+    async def fails(self, command):
+        try:
+            await self.runner.run(command, timeout=10)
+        except CommandFailed as error:
+            return error
+        raise AssertionError("it did not fail")
+
+    async def test_output_is_returned_and_input_is_given(self):
+        self.assertEqual(await self.runner.run(sh("tr a-z A-Z"), stdin=b"hello", timeout=10), b"HELLO")
+
+    async def test_nothing_is_inherited(self):
+        self.patch(os, "environ", {**os.environ, "SECRET": "x"})
+        out = await self.runner.run(sh("env"), timeout=10)
+        self.assertNotIn(b"SECRET", out)
+        self.assertIn(b"LC_ALL=C.UTF-8", out)
+
+    async def test_a_failure_carries_the_last_words(self):
+        error = await self.fails(sh("seq 100 >&2; exit 3"))
+        self.assertIn("exit code 3", str(error))
+        self.assertEqual(error.details[0], "sh -c 'seq 100 >&2; exit 3'")
+        self.assertEqual(error.details[-1], "100")
+        self.assertLess(len(error.details), 40)
+
+    async def test_a_signal_is_told_as_shells_tell_it(self):
+        self.assertIn("exit code 137", str(await self.fails(sh("kill -9 $$"))))
+
+    async def test_what_takes_too_long_is_ended_with_all_it_started(self):
+        pids = []
+        try:
+            await self.runner.run(
+                sh("sleep 100 & echo $!; wait"), timeout=0.5, on_output=lambda data: pids.append(int(data))
+            )
+            self.fail("it was not ended")
+        except CommandFailed as error:
+            self.assertIn("took longer than 0.5 s", str(error))
+        self.assertFalse(alive(pids[0]))
+
+    async def test_who_is_cancelled_waits_until_the_process_is_gone(self):
+        pids = []
+        script = "trap 'sleep 0.3; exit 0' TERM; echo $$; while :; do sleep 0.05; done"
+        running = Deferred.fromCoroutine(
+            self.runner.run(sh(script), timeout=20, on_output=lambda data: pids.append(int(data)))
+        )
+        while not pids:
+            await deferLater(reactor, 0.01)
+        began = time.monotonic()
+        running.cancel()
+        try:
+            await running
+            self.fail("it was not cancelled")
+        except CancelledError:
+            pass
+        self.assertFalse(alive(pids[0]))
+        self.assertGreater(time.monotonic() - began, 0.2)
