@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +13,8 @@ import sys
 from pathlib import Path
 
 from terminal import BOLD, DIM, PLAIN, Terminal, Unexpected, limit, own_environ, say
+
+from gitdeploy.home import Home
 
 GITDEPLOY = str(Path(sys.executable).with_name("gitdeploy"))
 
@@ -63,6 +66,7 @@ class Server:
             self.process.wait(10)
         assert self.process.stdout is not None
         self.process.stdout.close()
+        shutil.rmtree(Home(self.home).run, ignore_errors=True)  # sockets; not in its home where that has a long path
 
 
 def make_ssh(directory: Path, server: Server, port: int) -> Path:

@@ -154,4 +154,5 @@ async def on_all(nodes: Sequence[OnNode], work: Callable[[OnNode], Coroutine[Any
             continue
         if not failure.check(GitdeployError):
             failure.raiseException()
-        raise Refused(f"{on.node.name}: {failure.getErrorMessage()}", *failure.value.details) from failure.value
+        where = f"{on.node.name}: " if len(nodes) > 1 else ""
+        raise Refused(f"{where}{failure.getErrorMessage()}", *failure.value.details) from failure.value

@@ -95,9 +95,11 @@ class Deploy:
         tree, sizes = await self.stage("inspect", self.read_tree(commit))
         await self.stage("survey", self.each(lambda on: on.survey(tree, sizes)))
         plan = self.set_plan(replace(plan, release=self.next_release()))
+        self.report.step("Delivering")
         await self.stage("stage", self.write_stage(commit))
         await self.stage("deliver", self.each(OnNode.deliver))
         await self.stage("verify", self.each(OnNode.verify))
+        self.report.step(f"Starting {plan.release}")
         await self.stage("release", self.each(OnNode.write_release))
         await self.stage("boot", self.each(OnNode.boot))
         await self.stage("check", self.each(OnNode.check))
@@ -105,10 +107,14 @@ class Deploy:
 
     def committing(self) -> None:
         """The last look before the ref moves: whoever asked may still, and nobody else moved it. Raises Refused."""
-        if not self.allowed():
-            raise Refused(f"{self.user} may no longer push here")
-        if self.update is not None and self.source != "redeploy":
-            gate.still(self.update, self.repository.ref(self.place.environment, self.update.ref))
+        try:
+            if not self.allowed():
+                raise Refused(f"{self.user} may no longer push here")
+            if self.update is not None and self.source != "redeploy":
+                gate.still(self.update, self.repository.ref(self.place.environment, self.update.ref))
+        except GitdeployError as error:
+            self.report.error(str(error))
+            raise
         self.committed = True
 
     async def activate(self) -> None:

@@ -13,7 +13,7 @@ from twisted.conch.ssh.common import getNS
 from twisted.conch.ssh.connection import EXTENDED_DATA_STDERR
 from twisted.logger import Logger
 
-from ..errors import GitdeployError
+from ..errors import GitdeployError, Refused
 from ..git.push import Attempt
 from ..git.repository import Repository
 from ..names import Place
@@ -125,6 +125,8 @@ class Session(channel.SSHChannel):
 
         service: Service = self.person.service
         try:
+            if not self.person.still():
+                raise Refused(f"the key of {self.person.user} has been removed; ask who keeps the server")
             command = parse(text)
             start = git.COMMANDS.get(command.name, other.start)
             self.work = start(self, service, self.person, command)
