@@ -62,7 +62,9 @@ def serve(home: Home, ssh: str, http: str) -> int:
     home.take()
     settings = config.load(home.config)
     log_to(sys.stderr)
-    return run(reactor, Server(reactor, home, settings, ssh, http), lambda line: print(line, flush=True))
+    status = run(reactor, Server(reactor, home, settings, ssh, http), lambda line: print(line, flush=True))
+    home.leave()
+    return status
 
 
 def log_to(stream: TextIO) -> None:

@@ -81,6 +81,8 @@ class Control(LineOnlyReceiver):
 class ControlFactory(protocol.Factory[Any]):
     """Listens for commands; `run` runs one."""
 
+    noisy = False
+
     def __init__(self, run: Run) -> None:
         self.run = run
 

@@ -51,6 +51,14 @@ class Home:
         if not self.config.exists():
             self.config.write_bytes((Path(__file__).parent / "gitdeploy.example.yaml").read_bytes())
 
+    def leave(self) -> None:
+        """Remove the directory for sockets if it is not in the home, and nothing is left in it."""
+        if self.run.parent != self.path:
+            try:
+                self.run.rmdir()
+            except OSError:
+                pass
+
     def take(self) -> None:
         """Hold the home as long as this process lives; raises ServerRunning if another server does."""
         self.lock = os.open(self.path / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

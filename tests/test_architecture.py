@@ -19,7 +19,7 @@ ARROWS = {
     "gitdeploy.git": (),
     "gitdeploy.ssh": ("gitdeploy.git",),
     "gitdeploy.web": (),
-    "gitdeploy.nodes": ("gitdeploy.web.pages", "gitdeploy.web.target", "gitdeploy.deploy.commands"),
+    "gitdeploy.nodes": ("gitdeploy.web.pages", "gitdeploy.web.target"),
     "gitdeploy.deploy": ("gitdeploy.git", "gitdeploy.nodes.node", "gitdeploy.config"),
     "gitdeploy.ssh.commands": ("gitdeploy.ssh", "gitdeploy.deploy.again", "gitdeploy.deploy.report"),
 }

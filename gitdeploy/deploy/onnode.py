@@ -137,7 +137,7 @@ class OnNode:
         keep, number = self.keep, self.plan.number
         await self.node.retire(self.plan.key, self.plan.release, keep.running, keep.linger)
         names = {f"v{kept}" for kept in range(number - keep.versions + 1, number + 1)}
-        names.update(process.release for process in self.node.running(self.plan.key))
+        names.update(name for process in self.node.running(self.plan.key) for name in process.serves)
         answer = await self.call("prune", keep=sorted(names))
         if answer["releases"]:
             self.report.detail(

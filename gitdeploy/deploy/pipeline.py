@@ -94,7 +94,8 @@ class Deploy:
         plan = self.set_plan(self.make_plan(commit, description))
         tree, sizes = await self.stage("inspect", self.read_tree(commit))
         await self.stage("survey", self.each(lambda on: on.survey(tree, sizes)))
-        plan = self.set_plan(replace(plan, release=self.next_release()))
+        recorded = self.repository.release_names(self.place.environment)
+        plan = self.set_plan(replace(plan, release=stages.next_release(recorded, [on.facts for on in self.nodes])))
         self.report.step("Delivering")
         await self.stage("stage", self.write_stage(commit))
         await self.stage("deliver", self.each(OnNode.deliver))
@@ -201,10 +202,9 @@ class Deploy:
     def make_plan(self, commit: CommitInfo, description: Description) -> Plan:
         hosts = stages.hosts(self.place, description, self.site.domain(self.place), self.config.default_environment)
         key = self.site.key(self.place)
-        for on in self.nodes:
-            taken = [(host, owner) for host in hosts if (owner := on.node.owner(host)) not in (None, key)]
-            for host, owner in taken:
-                raise Refused(f"{host} belongs to {owner}; take it out of the locations in app.yaml")
+        for host in hosts:
+            if owners := {on.node.owner(host) for on in self.nodes} - {None, key}:
+                raise Refused(f"{host} belongs to {owners.pop()}; take it out of the locations in app.yaml")
         web = self.environment.web
         return Plan(self.place, key, commit, description, "", hosts, web, self.user, self.source)
 
@@ -213,12 +213,6 @@ class Deploy:
         for on in self.nodes:
             on.plan = plan
         return plan
-
-    def next_release(self) -> str:
-        """One more than any release that is recorded, or is on a node although its record was lost."""
-        names = [name.removeprefix("refs/releases/") for name in self.repository.release_names(self.place.environment)]
-        names += [str(one["release"]) for on in self.nodes for one in on.facts["releases"]]
-        return f"v{1 + max((int(name[1:]) for name in names), default=0)}"
 
     async def read_tree(self, commit: CommitInfo) -> tuple[Tree, dict[str, int]]:
         limits = Limits(self.config.limits.files, self.config.limits.unpacked)
@@ -244,6 +238,7 @@ class Deploy:
         lines = f"release {plan.release} of {self.place}\n\nfrom: {self.source}\ndeploy: {deploy}\nresult: live\n"
         now = int(self.site.reactor.seconds())
         self.repository.record(self.place.environment, ReleaseTag(plan.number, plan.commit.oid, self.user, now, lines))
+        self.repository.keep(self.site.kept(self.place.app))
         if self.update is not None and self.repository.head(self.place.environment) != self.update.ref:
             self.repository.set_head(self.place.environment, self.update.ref)
 

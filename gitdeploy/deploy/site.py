@@ -20,7 +20,7 @@ from ..git.stage import GIT_ENVIRON, Stage
 from ..names import Place, nearest, quoted
 from ..nodes.node import Node
 from ..runner import Command, Runner
-from . import commands, stages
+from . import stages
 from .journal import Journal
 from .queue import Queue
 
@@ -121,8 +121,9 @@ class Site:
         ]
 
     def collect(self, repository: Repository) -> None:
-        """Let git repack in the background if it is time; it is no part of any deploy."""
-        command = Command(commands.collect(str(repository.path)), GIT_ENVIRON, survives=True)
+        """Let git repack in the background if it is time (git-gc(1)); it is no part of any deploy."""
+        argv = ("git", "--git-dir", str(repository.path), "gc", "--auto", "--quiet")
+        command = Command(argv, GIT_ENVIRON, survives=True)
         packing = Deferred.fromCoroutine(self.runner.run(command, timeout=self.config.limits.step))
         packing.addErrback(lambda failure: log.warn("repacking: {text}", text=failure.getErrorMessage()))
 

@@ -72,6 +72,13 @@ def base_of(versions: Collection[str], releases: Iterable[Mapping[str, Any]], li
     return str(known[-1]["commit"]) if known else None
 
 
+def next_release(recorded: Iterable[str], facts: Iterable[Mapping[str, Any]]) -> str:
+    """One more than any release that is recorded (``refs/releases/v7``), or is on a node although its record was lost."""
+    names = [ref.removeprefix("refs/releases/") for ref in recorded]
+    names += [str(release["release"]) for one in facts for release in one["releases"]]
+    return f"v{1 + max((int(name[1:]) for name in names), default=0)}"
+
+
 def problems(plan: Plan, facts: Mapping[str, Any], new_bytes: int, new_files: int) -> list[str]:
     """Why a node cannot run this, in words that say what to do; empty when it can.
 

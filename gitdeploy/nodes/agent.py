@@ -10,9 +10,9 @@ from twisted.internet import protocol
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from ..deploy import commands
 from ..errors import Refused
 from ..runner import BASE_ENVIRON, Command, Runner, end_group, exit_code
+from . import commands
 
 
 class Agent(protocol.ProcessProtocol):

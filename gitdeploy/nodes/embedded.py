@@ -16,11 +16,11 @@ from twisted.logger import Logger
 
 from buildless.node.layout import Layout
 
-from ..deploy import commands
 from ..runner import Runner
 from ..web import pages
 from ..web.pages import Page
 from ..web.target import Target
+from . import commands
 from .agent import LocalSession
 from .applog import AppLog
 from .node import Checked, Process
@@ -181,12 +181,16 @@ class EmbeddedNode:
         await instance.stop(grace=0)
 
     def running(self, key: str) -> list[Process]:
-        found = {}
+        serving: dict[Instance, list[str]] = {}
         for (app, release), one in self.instances.items():
             if app == key:
-                up = self.reactor.seconds() - one.since
-                found[release] = Process(self.name, release, "web", one.state, one.pid, one.restarts, round(up, 1))
-        return [found[release] for release in sorted(found, key=lambda name: int(name[1:]))]
+                serving.setdefault(one, []).append(release)
+        found = []
+        for one, releases in serving.items():
+            names = tuple(sorted(releases, key=lambda name: int(name[1:])))
+            up = round(self.reactor.seconds() - one.since, 1)
+            found.append(Process(self.name, one.release, names, "web", one.state, one.pid, one.restarts, up))
+        return sorted(found, key=lambda process: int(process.release[1:]))
 
     def output(self, key: str, release: str) -> list[str]:
         """The last lines that a release wrote."""

@@ -20,10 +20,11 @@ class Checked:
 
 @dataclass(frozen=True)
 class Process:
-    """A process of a release, for `ps`: its state in a word, restarts since it was booted, and seconds it has been up."""
+    """A process, for `ps`: the release it was started for and those it serves, its state in a word, and seconds it is up."""
 
     node: str
     release: str
+    serves: tuple[str, ...]
     type: str
     state: str
     pid: int | None

@@ -15,9 +15,9 @@ from twisted.internet import protocol
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.python.failure import Failure
 
-from ..deploy import commands
 from ..errors import Refused
 from ..runner import Command, Runner, exit_code, signal_group, signal_process
+from . import commands
 
 RESTART_DELAY = 0.2  # seconds, as systemd's RestartSec on nodes
 HEALTHY = 10.0  # seconds up after which an end is news again and not a part of a crash loop

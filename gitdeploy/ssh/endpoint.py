@@ -199,6 +199,7 @@ class KeyChecker:
 class Endpoint(factory.SSHFactory):
     """The listening side. `service` is what sessions work with (see session.Service)."""
 
+    noisy = False
     protocol = Transport
     services = {b"ssh-userauth": UserAuth, b"ssh-connection": Connection}
 

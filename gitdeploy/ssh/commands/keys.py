@@ -18,10 +18,14 @@ def user_and_key(parser: argparse.ArgumentParser) -> None:
 
 
 def check(call: Call) -> None:
-    """Over ssh, other people's keys are for those whom gitdeploy.yaml names. Raises Refused."""
-    admins = call.site.config.admins
-    if call.io.remote and admins is not None and call.user not in admins and call.args.user != call.user:
-        raise Refused(f"{call.user} may change no keys but his own; ask one of: {', '.join(admins)}")
+    """Over ssh, other people's keys are for the admins in gitdeploy.yaml. Raises Refused.
+
+    Where it names none, they are for everybody, but not where it says who may push: that would be no rule any more.
+    """
+    config = call.site.config
+    open_to_all = config.admins is None and all(one.users is None for one in config.environments.values())
+    if call.io.remote and not open_to_all and call.user not in (config.admins or ()) and call.args.user != call.user:
+        raise Refused(f"{call.user} may change no keys but his own; see admins in gitdeploy.yaml")
 
 
 async def add(call: Call) -> int:

@@ -26,10 +26,10 @@ async def run(call: Call) -> int:
         call.io.write(f"{node}: {release or 'nothing'} is live")
     if found:
         rows = [
-            (one.node, one.release, one.type, one.state, one.pid or "-", one.restarts, f"{one.up:.0f} s")
+            (one.node, ", ".join(one.serves), one.type, one.state, one.pid or "-", one.restarts, f"{one.up:.0f} s")
             for one in found
         ]
-        call.table(rows, ("NODE", "RELEASE", "TYPE", "STATE", "PID", "RESTARTS", "UP"))
+        call.table(rows, ("NODE", "SERVES", "TYPE", "STATE", "PID", "RESTARTS", "UP"))
     return 0
 
 

@@ -44,6 +44,12 @@ def test_the_base_is_the_live_version_or_else_the_latest():
     assert stages.base_of([], releases, "v3") is None
 
 
+def test_release_numbers_go_on_whatever_was_lost():
+    assert stages.next_release([], []) == "v1"
+    assert stages.next_release(["refs/releases/v9", "refs/releases/v10"], [{"releases": []}]) == "v11"
+    assert stages.next_release(["refs/releases/v9"], [{"releases": [{"release": "v12"}]}]) == "v13"
+
+
 @pytest.mark.parametrize(
     ("text", "changes", "says"),
     [

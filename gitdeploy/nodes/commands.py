@@ -1,4 +1,4 @@
-"""The command lines of a deploy, as argv tuples; pure."""
+"""The command lines that nodes need, as argv tuples; pure."""
 
 from __future__ import annotations
 
@@ -20,8 +20,3 @@ def agent(python: str, root: str) -> tuple[str, ...]:
 def web(python: str, release: str) -> tuple[str, ...]:
     """The web process type of the release in a directory: it listens on descriptor 3 and says on 4 that it is ready."""
     return (python, "-m", "buildless.web", release, "--fd", "3", "--ready-fd", "4")
-
-
-def collect(repository: str) -> tuple[str, ...]:
-    """Repack when git thinks it is time (git-gc(1))."""
-    return ("git", "--git-dir", repository, "gc", "--auto", "--quiet")
