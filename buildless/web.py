@@ -14,6 +14,7 @@ import json
 import logging
 import mmap
 import os
+import select
 import signal
 import sys
 import time
@@ -23,6 +24,7 @@ from typing import Any, Dict, List, Optional
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
 
 from buildless.errors import BuildlessError, LoadError
 from buildless.failsafe import Failsafe, say
@@ -102,6 +104,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, package: AppPackage, failsafe: Failsafe, boot: Boot) -> None:
         self.package, self.failsafe, self.boot = package, failsafe, boot
+        self.halted = False
         super().__init__()
 
     def load_config(self) -> None:
@@ -109,6 +112,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             **self.failsafe.settings(),
             "when_ready": self.when_ready,
             "post_worker_init": self.post_worker_init,
+            "child_exit": self.child_exit,
             "loglevel": "warning",
             "forwarded_allow_ips": "*",  # only the front reaches the socket
             "control_socket_disable": True,
@@ -129,6 +133,14 @@ class Server(BaseApplication):  # type: ignore[misc]
             return self.failsafe.wrap(self.package.wsgi_app)
         except LoadError as error:
             self.boot.failed(explain(error, self.package.directory))
+
+    def child_exit(self, arbiter: Any, worker: Any) -> None:
+        """A process ended. One that dies hard while it loads the application would only do so again."""
+        unreported = select.select([self.boot.token], [], [], 0)[0]  # else whoever took the token says why
+        if unreported and not self.boot.loaded[0] and not self.halted and arbiter.LISTENERS:  # empty while stopping
+            self.halted = True
+            say("a process died while it loaded the application")
+            raise HaltServer("the application does not load", Arbiter.APP_LOAD_ERROR)
 
     def post_worker_init(self, worker: Any) -> None:
         self.failsafe.post_worker_init(worker)

@@ -55,6 +55,9 @@ class Control(LineOnlyReceiver):
             status = error.exit_code
             for text in (str(error), *error.details):
                 self.error(f"gitdeploy: {text}")
+        except Exception:
+            log.failure("in a command")
+            self.error("gitdeploy: internal error; the server's log has more")
         finally:
             self.tell(exit=status)
             if self.transport is not None:
@@ -63,6 +66,9 @@ class Control(LineOnlyReceiver):
     def tell(self, **what: object) -> None:
         if self.transport is not None:
             self.transport.write(json.dumps(what).encode() + b"\n")
+
+    def allowed(self) -> bool:
+        return True
 
     def write(self, text: str) -> None:
         self.tell(out=text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import stat
 import tempfile
 import time
 from pathlib import Path
@@ -46,10 +47,16 @@ class Home:
         """Make what is not there: the home, its commented gitdeploy.yaml, the directory for sockets."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if self.run.stat().st_uid != os.getuid():
+        status = self.run.lstat()
+        if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode):
             raise ConfigError(f"{self.run} belongs to somebody else; remove it, or set XDG_RUNTIME_DIR")
         if not self.config.exists():
             self.config.write_bytes((Path(__file__).parent / "gitdeploy.example.yaml").read_bytes())
+
+    def clean(self) -> None:
+        """Remove the sockets of a server that was killed; only for who has taken the home."""
+        for path in [*self.run.glob("*.sock"), *self.run.glob("*.lock")]:
+            path.unlink(missing_ok=True)
 
     def leave(self) -> None:
         """Remove the directory for sockets if it is not in the home, and nothing is left in it."""

@@ -23,6 +23,9 @@ class Terminal:
     def __init__(self, stdin: str) -> None:
         self.stdin = stdin
 
+    def allowed(self) -> bool:
+        return True
+
     def write(self, text: str) -> None:
         print(text)
 
@@ -46,7 +49,7 @@ def run_offline(home: Home, spec: CommandSpec, args: list[str], stdin: str) -> i
     def place(text: str) -> names.Place:
         return names.repository(text, settings.environments, settings.default_environment)
 
-    call = Call("", spec.parser().parse_args(args), Terminal(stdin), site, home.users, place, None)
+    call = Call("", spec.parser().parse_args(args), Terminal(stdin), site, home.users, place, lambda _: True, None)
     results: list[object] = []
     Deferred.fromCoroutine(spec.run(call)).addBoth(results.append)
     [result] = results

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet import interfaces
-from twisted.internet.defer import Deferred, DeferredList, TimeoutError
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
 
@@ -17,7 +17,7 @@ from .control import ControlFactory
 from .deploy.again import deploy_again
 from .deploy.pipeline import Deploy
 from .deploy.queue import Queue
-from .deploy.reconcile import reconcile
+from .deploy.reconcile import deploy_lacking, reconcile
 from .deploy.site import Site
 from .errors import ConfigError, GitdeployError
 from .home import Home
@@ -70,16 +70,19 @@ class Server:
         """Listen, bring back what was live; returns the line that says where it listens."""
         self.node.prepare()
         self.site.clean()
+        self.home.clean()
         self.front = Front(self.reactor, self.node.resolve)
         http = await self.listen(self.http, self.front)
         self.http_port = http.getHost().port
         await self.listen(
-            f"unix:{quote(self.home.run / 'front.sock')}:mode=600", Front(self.reactor, self.node.resolve_checked)
+            f"unix:{quote(self.home.run / 'front.sock')}:mode=600:lockfile=0",
+            Front(self.reactor, self.node.resolve_checked),
         )
-        await self.listen(f"unix:{quote(self.home.control)}:mode=600", ControlFactory(self.command))
-        await reconcile(self.site)
+        await self.listen(f"unix:{quote(self.home.control)}:mode=600:lockfile=0", ControlFactory(self.command))
+        lacking = await reconcile(self.site)
         self.endpoint = Endpoint(self.reactor, host_key(self.home.host_key), self.home.users, self.service)
         ssh = await self.listen(self.ssh, self.endpoint)
+        Deferred.fromCoroutine(deploy_lacking(self.site, lacking))
         return f"ready ssh={shown(ssh)} http={shown(http)}"
 
     async def listen(self, description: str, factory: Any) -> Any:
@@ -101,9 +104,8 @@ class Server:
         for deploy in list(self.site.active):
             deploy.cancel("the server is stopping; push again when it is back")
         under_way = [deploy.ended for deploy in self.site.active if deploy.working is not None]
-        try:
-            await DeferredList(under_way).addTimeout(FINISH, self.reactor)
-        except TimeoutError:
+        await DeferredList(under_way, consumeErrors=True).addTimeout(FINISH, self.reactor)
+        if any(deploy.committed for deploy in self.site.active):
             log.error("a deploy did not end; it is finished when the server starts again")
         if self.endpoint is not None:
             await self.endpoint.close()
@@ -149,9 +151,14 @@ class Server:
             return found
 
         async def again(found: Place, who: str, source: str, commit: str | None, show: Callable[[bytes], None]) -> str:
-            return await deploy_again(self.site, found, who, source, commit, show, lambda: True)
+            def allowed() -> bool:
+                return io.allowed() and (self.may(user, found) or not io.remote)
 
-        return await spec.run(Call(user, args, io, self.site, self.home.users, place, again))
+            return await deploy_again(self.site, found, who, source, commit, show, allowed)
+
+        return await spec.run(
+            Call(user, args, io, self.site, self.home.users, place, lambda found: self.may(user, found), again)
+        )
 
 
 def default_python() -> str:

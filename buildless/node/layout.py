@@ -62,6 +62,10 @@ class AppLayout:
         """Where a version is put together before it is verified."""
         return self.versions / (".incoming-" + commit)
 
+    def spare(self, commit: str) -> Path:
+        """A copy of a version, all links, from which the next one is made: linking takes longer than what changes."""
+        return self.versions / (".spare-" + commit)
+
     def index(self, commit: str) -> Path:
         """What verification found in a version (see `versions.Index`)."""
         return self.versions / (".index-" + commit)

@@ -58,13 +58,34 @@ def receive(layout: Layout, app: str, *, version: str, base: str | None, without
     home = layout.app(app)
     into = home.incoming(version)
     versions.remove_tree(into)
-    into.mkdir(parents=True)
-    kept = 0
-    if base is not None:
-        index = versions.read_index(home.index(base))
+    if base is None:
+        into.mkdir(parents=True)
+        return {"directory": str(into), "kept": 0}
+    index = versions.read_index(home.index(base))
+    if home.spare(base).is_dir():
+        home.spare(base).rename(into)
+        versions.take_out(str(into), without)
+        kept = len(index.keys() - set(without))
+    else:
+        into.mkdir(parents=True)
         kept = versions.link_tree(str(home.version(base)), index, str(into), without)
-        link_compiled(home, base, version, index, set(without))
+    link_compiled(home, base, version, index, set(without))
     return {"directory": str(into), "kept": kept}
+
+
+def spare(layout: Layout, app: str, *, version: str) -> Answer:
+    """Make a copy of `version`, all links, for the next `receive` to begin with; it takes the time that nobody waits then."""
+    home = layout.app(app)
+    for other in home.versions.glob(".spare-*"):
+        if other != home.spare(version):
+            versions.remove_tree(other)
+    if not home.spare(version).is_dir():
+        into = home.incoming("spare")
+        versions.remove_tree(into)
+        into.mkdir(parents=True)
+        versions.link_tree(str(home.version(version)), versions.read_index(home.index(version)), str(into), ())
+        into.rename(home.spare(version))
+    return {}
 
 
 def link_compiled(home: AppLayout, base: str, version: str, index: versions.Index, without: set[str]) -> None:
@@ -90,16 +111,19 @@ def verify(layout: Layout, app: str, *, version: str, tree: str, base: str | Non
     """
     home = layout.app(app)
     incoming, final = home.incoming(version), home.version(version)
+    if final.is_dir():
+        versions.remove_tree(incoming)
+        return {"files": len(versions.read_index(home.index(version)))}
     known = versions.read_index(home.index(base)) if base else {}
     index: versions.Index = {}
     found = versions.scan(str(incoming), known, index)
     if found != tree:
         rows = [f"{item.mode:o} {item.oid} {path}" for path, item in sorted(index.items())]
         raise NodeError(f"the tree that arrived has the id {found}, not {tree}", *rows)
-    versions.protect(str(incoming), index)
+    versions.protect(str(incoming), index, known)
     versions.write_index(home.index(version), index)
     incoming.rename(final)
-    return {"files": len(index), "bytes": sum(item.size for item in index.values())}
+    return {"files": len(index)}
 
 
 def release(
@@ -142,10 +166,23 @@ def discard(layout: Layout, app: str, *, release: str | None, version: str | Non
 
 
 def remove_version(home: AppLayout, commit: str) -> None:
-    """Delete a version and what was kept about it."""
-    versions.remove_tree(home.compiled(commit))
-    versions.remove_tree(home.version(commit))
+    """Delete a version and what was kept about it. First it loses its name: half a version is none."""
     home.index(commit).unlink(missing_ok=True)
+    if home.version(commit).is_dir():
+        versions.remove_tree(home.incoming(commit))
+        home.version(commit).rename(home.incoming(commit))
+    versions.remove_tree(home.incoming(commit))
+    versions.remove_tree(home.compiled(commit))
+
+
+def forget(layout: Layout, app: str) -> Answer:
+    """Delete all of an app that nothing is live of: attempts that never came to an end. Says whether it did."""
+    home = layout.app(app)
+    if home.live_release() is not None:
+        return {"forgotten": False}
+    for directory in (home.home, home.cache, home.logs):
+        versions.remove_tree(directory)
+    return {"forgotten": True}
 
 
 def prune(layout: Layout, app: str, *, keep: List[str]) -> Answer:
@@ -161,10 +198,10 @@ def prune(layout: Layout, app: str, *, keep: List[str]) -> Answer:
         commit = path.name.rpartition("-")[2]
         if commit not in used:
             remove_version(home, commit)
-            versions.remove_tree(home.incoming(commit))
+            versions.remove_tree(home.spare(commit))
     return {"releases": gone, "freed": max(0, shutil.disk_usage(home.home).free - before) if home.home.is_dir() else 0}
 
 
 VERBS: Dict[str, Callable[..., Answer]] = {
-    verb.__name__: verb for verb in (survey, state, receive, verify, release, activate, discard, prune)
+    verb.__name__: verb for verb in (survey, state, receive, verify, release, activate, discard, forget, spare, prune)
 }

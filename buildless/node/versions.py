@@ -89,10 +89,14 @@ def read_index(path: Path) -> Index:
 
 
 def write_index(path: Path, index: Index) -> None:
-    """Write whole or not at all (rename)."""
+    """Write whole or not at all (rename); a full disk leaves nothing."""
     new = path.with_name(path.name + ".new")
-    new.write_text(json.dumps(index), encoding="utf-8")
-    new.replace(path)
+    try:
+        new.write_text(json.dumps(index), encoding="utf-8")
+        new.replace(path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def link_tree(base: str, index: Index, into: str, without: Iterable[str]) -> int:
@@ -121,16 +125,33 @@ def link_tree(base: str, index: Index, into: str, without: Iterable[str]) -> int
     return count
 
 
-def protect(top: str, index: Index) -> None:
-    """Take the write permission from everything in a version: 0444, 0555 for programs and directories."""
+def take_out(top: str, paths: Iterable[str]) -> None:
+    """Delete files below `top`, and the directories that have nothing left in them; `top` itself stays."""
+    parents = set()
+    for path in paths:
+        os.unlink(os.path.join(top, path))
+        parents.add(path.rpartition("/")[0])
+    for parent in sorted(parents - {""}, key=len, reverse=True):
+        while parent and os.path.isdir(os.path.join(top, parent)) and not os.listdir(os.path.join(top, parent)):
+            os.rmdir(os.path.join(top, parent))
+            parent = parent.rpartition("/")[0]
+
+
+def protect(top: str, index: Index, known: Index) -> None:
+    """Take the write permission from everything in a version: 0444, 0555 for programs and directories.
+
+    What is the same file in `known`, the index of a version, has been protected there.
+    """
+    directories = {""}
     for path, found in index.items():
-        if found.mode != 0o120000:
-            wanted = 0o555 if found.mode == 0o100755 else 0o444
-            full = os.path.join(top, path)
-            if stat.S_IMODE(os.lstat(full).st_mode) != wanted:
-                os.chmod(full, wanted)
-    for directory, _, _ in os.walk(top):
-        os.chmod(directory, 0o555)
+        parent = path.rpartition("/")[0]
+        while parent not in directories:
+            directories.add(parent)
+            parent = parent.rpartition("/")[0]
+        if found.mode != 0o120000 and known.get(path) != found:
+            os.chmod(os.path.join(top, path), 0o555 if found.mode == 0o100755 else 0o444)
+    for directory in directories:
+        os.chmod(os.path.join(top, directory), 0o555)
 
 
 def remove_tree(top: Path) -> None:

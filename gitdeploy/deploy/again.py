@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from twisted.internet.defer import Deferred
 
 from ..errors import NotFound, Refused
 from ..git.push import Push, Update
@@ -14,7 +17,7 @@ from .site import Site
 def deployed_ref(site: Site, place: Place) -> tuple[str, str]:
     """The deployed branch of a place and the commit it is at. Raises NotFound before the first push."""
     repository = site.existing(place.app)
-    branch = repository.head(place.environment)
+    branch = site.branch(place)
     commit = repository.ref(place.environment, branch) if branch else None
     if branch is None or commit is None:
         raise NotFound(f"{place.app} has never been deployed to {place.environment}; push it there first")
@@ -56,8 +59,15 @@ async def deploy_again(
         if update.new != current and not deploy.repository.move(place.environment, branch, current, update.new):
             raise Refused(f"{branch} was moved meanwhile; look at it and try again")
     except BaseException as error:
-        await deploy.abandon(error)
+        await to_the_end(deploy.abandon(error))
         raise
-    await deploy.activate()
+    await to_the_end(deploy.activate())
     assert deploy.plan is not None
     return deploy.plan.release
+
+
+async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for `work`. Whoever asked may go away now: that ends the wait, not the work."""
+    ended: Deferred[None] = Deferred()
+    Deferred.fromCoroutine(work).addBoth(ended.callback)
+    await ended

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..errors import NotFound
 
-ENDS = ("live", "refused", "cancelled", "failed", "interrupted")
+ENDS = ("live", "nothing", "refused", "cancelled", "failed", "interrupted")
+KEEP = 200  # deploys of an app and environment, whose files stay
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,10 @@ class Journal:
         """Start the file of a new deploy; `fields` are those of its first event."""
         home = self.directory(app, environment)
         home.mkdir(parents=True, exist_ok=True)
-        number = max(self.numbers(home), default=0)
+        numbers = self.numbers(home)
+        for old in numbers[: -KEEP + 1]:
+            (home / f"d{old}.jsonl").unlink(missing_ok=True)
+        number = max(numbers, default=0)
         while True:
             number += 1
             try:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
 
 from ..errors import GitdeployError, Refused
 from ..git.tree import Tree
@@ -15,6 +16,7 @@ from .report import Report, count, size
 from .site import Site
 from .stages import Delivery, Plan
 
+log = Logger()
 SHOWN = 10_000_000
 """Bytes from which on their way to a node is shown."""
 
@@ -40,20 +42,33 @@ class OnNode:
             self.session = self.node.session()
         return await self.session.call(verb, self.limits.step, app=self.plan.key, **request)
 
-    async def survey(self, tree: Tree, sizes: Mapping[str, int]) -> None:
+    @property
+    def has_version(self) -> bool:
+        """Whether the version is there already: then it was inspected, delivered and verified once."""
+        return self.plan.commit.oid in self.facts["versions"]
+
+    async def survey(self) -> None:
+        """Ask the node what it has; refuse what it cannot run."""
         debs, python = list(self.plan.description.deb), self.node.python if self.plan.runs else None
         self.facts = await self.call("survey", debs=debs, python=python)
-        there = self.facts["versions"]
-        if self.plan.commit.oid not in there:
-            base = stages.base_of(there, self.facts["releases"], self.facts["live"])
-            self.delivery = self.choose(tree, base)
+        self.refuse(stages.problems(self.plan, self.facts, 0, 0))
+
+    async def choose(self, tree: Tree, sizes: Mapping[str, int]) -> None:
+        """Decide what to send; refuse what the node has no room for."""
+        if not self.has_version:
+            base = stages.base_of(self.facts["versions"], self.facts["releases"], self.facts["live"])
+            self.delivery = self.difference(tree, base)
         new = self.delivery.paths if self.delivery else ()
         self.added = sum(sizes[tree.files[path]] for path in new)
-        found = stages.problems(self.plan, self.facts, self.added, len(new))
-        if found:
-            raise Refused(found[0], *found[1:])
+        self.refuse(stages.problems(self.plan, self.facts, self.added, len(new)))
 
-    def choose(self, tree: Tree, base: str | None) -> Delivery:
+    def refuse(self, found: Sequence[str]) -> None:
+        if found:
+            for line in found[1:]:
+                self.report.error(line)
+            raise Refused(found[0])
+
+    def difference(self, tree: Tree, base: str | None) -> Delivery:
         known = tree.repository.commit(base) if base else None
         if known is None:
             return Delivery(None, tuple(tree.files), ())
@@ -98,12 +113,7 @@ class OnNode:
         if not self.plan.runs:
             return
         began = self.site.reactor.seconds()
-        try:
-            started = await self.node.boot(self.plan.key, self.plan.release, self.limits.boot)
-        except Refused as error:
-            for line in error.details:
-                self.report.detail(line)
-            raise
+        started = await self.node.boot(self.plan.key, self.plan.release, self.limits.boot)
         took = self.site.reactor.seconds() - began
         self.report.detail(
             f"{self.node.name}: {f'started in {took:.1f} s' if started else 'still runs, nothing to start'}"
@@ -140,9 +150,15 @@ class OnNode:
         names.update(name for process in self.node.running(self.plan.key) for name in process.serves)
         answer = await self.call("prune", keep=sorted(names))
         if answer["releases"]:
-            self.report.detail(
-                f"{self.node.name}: {', '.join(answer['releases'])} pruned, {size(answer['freed'])} freed"
+            gone, freed = ", ".join(answer["releases"]), size(answer["freed"])
+            log.info(
+                "{app}: {gone} pruned on {node}, {freed} freed",
+                app=self.plan.key,
+                gone=gone,
+                node=self.node.name,
+                freed=freed,
             )
+        await self.call("spare", version=self.plan.commit.oid)
 
 
 async def on_all(nodes: Sequence[OnNode], work: Callable[[OnNode], Coroutine[Any, Any, None]]) -> None:

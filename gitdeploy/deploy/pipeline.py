@@ -11,28 +11,22 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
-from buildless import description as app_yaml
-from buildless.description import Description
-from buildless.errors import DocumentError
-
 from ..errors import GitdeployError, Refused
-from ..git import inspect
-from ..git.inspect import Limits
 from ..git.push import Push, Update
 from ..git.repository import CommitInfo, ReleaseTag
-from ..git.tree import Tree
 from ..names import Place
 from . import gate, stages
+from .examination import Examination
 from .journal import Entry
 from .onnode import OnNode, on_all
-from .report import Report, count, size
+from .report import Report
 from .site import Site
 from .stages import Plan
 
 T = TypeVar("T")
+SAYS = {"git push": "pushed by", "rollback": "rolled back by", "redeploy": "deployed once more by"}
 log = Logger()
 
 
@@ -57,6 +51,7 @@ class Deploy:
         self.working: Deferred[None] | None = None
         self.stop_reason: str | None = None
         self.committed = False
+        self.switched = False
         self.ended: Deferred[None] = Deferred()
         site.active.add(self)
 
@@ -74,6 +69,8 @@ class Deploy:
             self.report.error(self.stop_reason)
             raise Refused(self.stop_reason) from None
         except GitdeployError as error:
+            for line in error.details:
+                self.report.detail(line)
             self.report.error(str(error))
             raise
         except OSError as error:
@@ -84,27 +81,29 @@ class Deploy:
         self.push = push
         if self.site.stopping:
             raise Refused("the server is stopping; push again in a moment")
-        self.update = gate.deploying(push.updates, self.branch(), self.place.environment)
-        if self.update is None:
+        if self.gate() is None:
             return
-        await self.wait_for_turn(self.update)
-        commit = await self.stage("describe", self.find_commit(self.update.new))
-        self.event("commit", commit=commit.oid)
-        description = self.describe(commit)
-        plan = self.set_plan(self.make_plan(commit, description))
-        tree, sizes = await self.stage("inspect", self.read_tree(commit))
-        await self.stage("survey", self.each(lambda on: on.survey(tree, sizes)))
+        await self.wait_for_turn()
+        self.update = update = self.gate()  # once more: somebody else's first push may have decided the branch
+        assert update is not None
+        gate.still(update, self.repository.ref(self.place.environment, update.ref))
+        examination = Examination(self.site, self.place, push, self.report)
+        plan = await self.stage("describe", self.describe(examination, update))
+        await self.stage("survey", self.each(OnNode.survey))
+        if not all(on.has_version for on in self.nodes):
+            tree, sizes = await self.stage("inspect", examination.tree(update, plan.commit))
+            await self.stage("choose", self.each(lambda on: on.choose(tree, sizes)))
         recorded = self.repository.release_names(self.place.environment)
         plan = self.set_plan(replace(plan, release=stages.next_release(recorded, [on.facts for on in self.nodes])))
         self.report.step("Delivering")
-        await self.stage("stage", self.write_stage(commit))
+        await self.stage("stage", self.write_stage(plan.commit))
         await self.stage("deliver", self.each(OnNode.deliver))
         await self.stage("verify", self.each(OnNode.verify))
         self.report.step(f"Starting {plan.release}")
         await self.stage("release", self.each(OnNode.write_release))
         await self.stage("boot", self.each(OnNode.boot))
         await self.stage("check", self.each(OnNode.check))
-        self.event("prepared", release=plan.release, commit=commit.oid)
+        self.event("prepared", release=plan.release, commit=plan.commit.oid)
 
     def committing(self) -> None:
         """The last look before the ref moves: whoever asked may still, and nobody else moved it. Raises Refused."""
@@ -119,7 +118,7 @@ class Deploy:
         self.committed = True
 
     async def activate(self) -> None:
-        """The ref has moved: switch every node, record the release, tidy up. What fails here is finished later, by `reconcile`."""
+        """The ref has moved: switch every node and record the release. What fails here is finished later, by `reconcile`."""
         try:
             if self.plan is None:
                 self.end("nothing", note="tags deploy nothing")
@@ -127,14 +126,25 @@ class Deploy:
             self.event("committed")
             await self.stage("activate", self.each(OnNode.switch))
             self.record(self.plan)
-            await self.stage("retire", self.each(OnNode.tidy))
             self.announce(self.plan)
             self.end("live", release=self.plan.release)
-            self.site.collect(self.repository)
+            self.switched = True
         except Exception as error:
             log.failure("activating")
-            self.report.error("the ref has moved, and the server will finish this when it is started again")
+            self.report.error(
+                "the ref has moved, but the switch failed; it is finished by: redeploy, or a restart of the server"
+            )
             self.end("failed", error=str(error))
+        finally:
+            tidying = Deferred.fromCoroutine(self.tidy())
+            tidying.addErrback(lambda failure: log.failure("tidying up after a deploy", failure=failure))
+
+    async def tidy(self) -> None:
+        """What the pusher need not wait for, but the next deploy must: retire what was live, prune, repack."""
+        try:
+            if self.switched:
+                await self.stage("retire", self.each(OnNode.tidy))
+                self.site.collect(self.repository)
         finally:
             await self.close()
 
@@ -151,13 +161,10 @@ class Deploy:
 
     # The stages, each in a few lines.
 
-    def branch(self) -> str | None:
-        """The branch that is deployed here: a setting, or what the first push made it."""
-        if self.environment.branch:
-            return f"refs/heads/{self.environment.branch}"
-        return self.repository.head(self.place.environment)
+    def gate(self) -> Update | None:
+        return gate.deploying(self.push.updates, self.site.branch(self.place), self.place.environment)
 
-    async def wait_for_turn(self, update: Update) -> None:
+    async def wait_for_turn(self) -> None:
         self.turn = self.site.queue.turn(
             self.place,
             self.user,
@@ -169,62 +176,26 @@ class Deploy:
         except BaseException:
             self.turn = None
             raise
-        if self.source != "redeploy":
-            gate.still(update, self.repository.ref(self.place.environment, update.ref))
 
-    async def find_commit(self, oid: str) -> CommitInfo:
-        found = self.repository.commit(oid, self.quarantine)
-        if found is None:
-            raise Refused(f"{oid[:7]} is no commit; push a branch or a commit")
-        return found
+    async def describe(self, examination: Examination, update: Update) -> Plan:
+        commit = examination.commit(update.new)
+        self.event("commit", commit=commit.oid)
+        what = f"{self.place.app}, {self.place.environment}: {commit.oid[:7]} {commit.subject!r}"
+        self.report.step(f"{what}, {SAYS.get(self.source, self.source)} {self.user}")
+        plan = examination.plan(commit, self.user, self.source)
+        self.check_hosts(plan.hosts)
+        return self.set_plan(plan)
 
-    def describe(self, commit: CommitInfo) -> Description:
-        self.report.step(
-            f"{self.place.app}, {self.place.environment}: {commit.oid[:7]} {commit.subject!r}, pushed by {self.user}"
-        )
-        text = self.repository.file(commit.tree, "app.yaml", self.quarantine)
-        if text is None:
-            raise Refused(
-                "there is no app.yaml at the top of the tree; it describes the application: see docs/app-yaml.rst"
-            )
-        try:
-            found = app_yaml.parse(text, "app.yaml")
-        except DocumentError as error:
-            for problem in error.problems:
-                self.report.error(problem)
-            raise Refused(error.problems[0]) from None
-        for warning in found.warnings:
-            self.report.detail(f"warning: {warning}")
-        if found.name and found.name != self.place.app:
-            self.report.detail(f"app.yaml calls it {found.name}; here it is {self.place.app}")
-        return found
-
-    def make_plan(self, commit: CommitInfo, description: Description) -> Plan:
-        hosts = stages.hosts(self.place, description, self.site.domain(self.place), self.config.default_environment)
-        key = self.site.key(self.place)
+    def check_hosts(self, hosts: tuple[str, ...]) -> None:
         for host in hosts:
-            if owners := {on.node.owner(host) for on in self.nodes} - {None, key}:
+            if owners := {on.node.owner(host) for on in self.nodes} - {None, self.site.key(self.place)}:
                 raise Refused(f"{host} belongs to {owners.pop()}; take it out of the locations in app.yaml")
-        web = self.environment.web
-        return Plan(self.place, key, commit, description, "", hosts, web, self.user, self.source)
 
     def set_plan(self, plan: Plan) -> Plan:
         self.plan = plan
         for on in self.nodes:
             on.plan = plan
         return plan
-
-    async def read_tree(self, commit: CommitInfo) -> tuple[Tree, dict[str, int]]:
-        limits = Limits(self.config.limits.files, self.config.limits.unpacked)
-        tree = await deferToThread(Tree.read, self.repository, commit.tree, self.quarantine, limits)
-        sizes = await tree.sizes(self.site.runner, self.push.environ, self.config.limits.step)
-        found = await deferToThread(tree.inspect, limits, sizes)
-        if found.problems:
-            for line in inspect.lines(found.problems):
-                self.report.error(line)
-            raise Refused(str(found.problems[0]))
-        self.report.step(f"Checked {count(found.files, 'file')}, {size(found.size)}")
-        return tree, sizes
 
     async def write_stage(self, commit: CommitInfo) -> None:
         if any(on.delivery for on in self.nodes):
@@ -290,7 +261,3 @@ class Deploy:
         self.site.active.discard(self)
         if not self.ended.called:
             self.ended.callback(None)
-
-    @property
-    def quarantine(self) -> str | None:
-        return self.push.environ.get("GIT_QUARANTINE_PATH")

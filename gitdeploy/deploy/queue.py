@@ -11,6 +11,9 @@ from twisted.internet.defer import DeferredLock, TimeoutError
 
 from ..errors import Refused
 
+WORTH_SAYING = 0.3
+"""Seconds of waiting after which it is told for whom; tidying up after a deploy takes less."""
+
 
 @dataclass
 class Line:
@@ -32,21 +35,23 @@ class Queue:
     async def turn(
         self, place: Hashable, who: str, limit: float, waiting: Callable[[str], None]
     ) -> AsyncIterator[None]:
-        """Hold `place` for `who`. Calls `waiting` with the name of who has it, if anybody has.
+        """Hold `place` for `who`. Calls `waiting` with the name of who has it, if that takes longer than `WORTH_SAYING`.
 
         Raises Refused after `limit` seconds of waiting.
         """
         line = self.lines.setdefault(place, Line())
         line.length += 1
         try:
-            if line.lock.locked:
-                waiting(line.holder)
+            saying = self.reactor.callLater(WORTH_SAYING, lambda: waiting(line.holder))
             try:
                 await line.lock.acquire().addTimeout(limit, self.reactor)
             except TimeoutError:
                 raise Refused(
                     f"waited {limit:g} s for the deploy of {line.holder}; push again when it has ended"
                 ) from None
+            finally:
+                if saying.active():
+                    saying.cancel()
             try:
                 line.holder = who
                 yield

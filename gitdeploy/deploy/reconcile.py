@@ -19,31 +19,58 @@ from .site import Site
 log = Logger()
 
 
-async def reconcile(site: Site) -> None:
-    """Settle every place; one that cannot be settled is logged and does not keep the others from it."""
-    for place in site.places():
+async def reconcile(site: Site) -> list[Place]:
+    """Settle every place; one that cannot be settled is logged and does not keep the others from it.
+
+    Returns the places whose commit some node does not have: they are for `deploy_lacking`, once the server listens.
+    """
+    lacking = []
+    places = site.places()
+    for place in places:
         try:
-            await settle(site, place)
+            if not await settle(site, place):
+                lacking.append(place)
         except Exception:
             log.failure("bringing back {place}", place=str(place))
+    await forget_the_rest(site, {site.key(place) for place in places})
+    return lacking
 
 
-async def settle(site: Site, place: Place) -> None:
-    """Bring one app in one environment back to what its ref says, and start it."""
+async def deploy_lacking(site: Site, places: list[Place]) -> None:
+    """Deploy what the refs of `places` say."""
+    for place in places:
+        log.warn("{place}: deploying what its ref says, which is not on all nodes", place=str(place))
+        try:
+            await deploy_again(site, place, "gitdeploy", "redeploy", None, lambda data: None, lambda: True)
+        except Exception as error:
+            log.error("{place} could not be deployed: {error}", place=str(place), error=str(error))
+
+
+async def settle(site: Site, place: Place) -> bool:
+    """Bring one app in one environment back to what its ref says, and start it; says whether all nodes had what it needs."""
     site.journal.interrupt(place.app, place.environment)
-    repository, key = site.repository(place.app), site.key(place)
-    branch = repository.head(place.environment)
+    repository, key, branch = site.repository(place.app), site.key(place), site.branch(place)
     commit = repository.ref(place.environment, branch) if branch else None
-    lacking = []
+    complete = True
     for node in site.nodes_of(place):
         release = await settle_node(site, node, key, commit, repository.release_names(place.environment))
         if release is not None:
             record_if_new(site, place, release)
-        lacking += [] if release is not None or commit is None else [node.name]
+        elif commit is not None:
+            complete = False
         node.restore(key)
-    if lacking:
-        log.warn("{place}: deploying what the ref says to {nodes}", place=str(place), nodes=", ".join(lacking))
-        await deploy_again(site, place, "gitdeploy", "redeploy", None, lambda data: None, lambda: True)
+    return complete
+
+
+async def forget_the_rest(site: Site, keys: set[str]) -> None:
+    """Remove from the nodes what is left of first pushes that were interrupted."""
+    for node in site.nodes.values():
+        session = node.session()
+        try:
+            for key in set(node.keys()) - keys:
+                await session.call("forget", site.config.limits.step, app=key)
+        finally:
+            session.close()
 
 
 async def settle_node(

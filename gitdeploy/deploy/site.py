@@ -81,6 +81,7 @@ class Site:
                 del self.visitors[app]
                 if not repository.has_refs():
                     shutil.rmtree(repository.path, ignore_errors=True)
+                    shutil.rmtree(self.home / "stage" / app, ignore_errors=True)
 
     def clean(self) -> None:
         """Remove what a git that was killed left in repositories: quarantines and lock files. Nobody pushes yet."""
@@ -94,12 +95,18 @@ class Site:
         for app in self.apps():
             if not self.repository(app).has_refs():
                 shutil.rmtree(self.repository(app).path, ignore_errors=True)
+                shutil.rmtree(self.home / "stage" / app, ignore_errors=True)
 
     def stage(self, place: Place) -> Stage:
         return Stage(self.home / "stage" / place.app / place.environment)
 
     def environment(self, place: Place) -> Environment:
         return self.config.environments[place.environment]
+
+    def branch(self, place: Place) -> str | None:
+        """The ref that is deployed there: a setting, or what the first push made it; None before that."""
+        setting = self.environment(place).branch
+        return f"refs/heads/{setting}" if setting else self.repository(place.app).head(place.environment)
 
     def nodes_of(self, place: Place) -> tuple[Node, ...]:
         return tuple(self.nodes[name] for name in self.environment(place).nodes)
@@ -111,13 +118,17 @@ class Site:
     def domain(self, place: Place) -> str:
         return self.environment(place).domain or self.config.domain
 
+    def domains(self) -> set[str]:
+        """The domains below which apps get their names."""
+        return {self.config.domain, *(one.domain for one in self.config.environments.values() if one.domain)}
+
     def places(self) -> list[Place]:
         """Every app in every environment that it has been deployed to."""
         return [
             Place(app, environment)
             for app in self.apps()
             for environment in self.config.environments
-            if self.repository(app).head(environment)
+            if any(name.startswith("refs/heads/") for name in self.repository(app).refs(environment))
         ]
 
     def collect(self, repository: Repository) -> None:

@@ -65,6 +65,15 @@ def hosts(place: Place, description: Description, domain: str, default_environme
     return (f"{place.app}.{place.environment}.{domain}",)
 
 
+def reserved(hosts: tuple[str, ...], domains: Collection[str]) -> str | None:
+    """The first of an app's locations that is, or could be, the name the server gives another app; the last is its own."""
+    *locations, own = hosts
+    for host in locations:
+        if host != own and any(host == domain or host.endswith(f".{domain}") for domain in domains):
+            return host
+    return None
+
+
 def base_of(versions: Collection[str], releases: Iterable[Mapping[str, Any]], live: str | None) -> str | None:
     """The version on a node that a new one is most like: the live one, else the latest that is there."""
     known = [release for release in releases if release["commit"] in versions]

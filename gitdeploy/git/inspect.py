@@ -11,7 +11,7 @@ import posixpath
 import re
 import shlex
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
@@ -40,6 +40,10 @@ _PLAIN = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.+@=,-]{0,254}")
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
 _HFS_IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")  # next_hfs_char in git's utf8.c
 _DOT_GIT = re.compile(r"(?:\.git|git~1)[. ]*(?::.*)?", re.IGNORECASE | re.DOTALL)  # is_ntfs_dotgit in git's path.c
+
+Sizes = Mapping[str, int]
+ReadBlob = Callable[[str], bytes]
+Fresh = Container[str] | None
 
 
 class Entry(NamedTuple):
@@ -121,10 +125,9 @@ def listing(store: BaseObjectStore, path: bytes, oid: ObjectID) -> list[tuple[by
     raise Refused(f"the tree {oid.decode()} of /{printable(path)} cannot be read ({reason}); {_ANEW}")
 
 
-def inspect(
-    entries: Iterable[Entry], limits: Limits, sizes: Mapping[str, int], blob: Callable[[str], bytes]
-) -> Inspection:
-    """Look at every entry. `sizes` has the bytes of each blob by its id, `blob` reads one (a link, or at most 1024 bytes)."""
+def inspect(entries: Iterable[Entry], limits: Limits, sizes: Sizes, blob: ReadBlob, fresh: Fresh = None) -> Inspection:
+    """Look at every entry. `sizes` has the bytes of each blob by its id, `blob` reads one (a link, or at most 1024 bytes).
+    `fresh`, if given, has the ids of blobs that were never looked into."""
     count = files = size = 0
     largest = (0, Entry(b"", b"", FILE, ""))
     problems: list[Problem] = []
@@ -138,7 +141,7 @@ def inspect(
         for entry in siblings:
             if not (short and _PLAIN.fullmatch(entry.name)) and (found := name_problem(entry)):
                 problems.append(Problem(printable(entry.path), *found))
-            if found := content_problem(entry, sizes, blob):
+            if found := content_problem(entry, sizes, blob, fresh):
                 problems.append(Problem(printable(entry.path), *found))
             if entry.mode != DIRECTORY:
                 files += 1
@@ -240,7 +243,7 @@ def name_problem(entry: Entry) -> tuple[str, str] | None:
     return None
 
 
-def content_problem(entry: Entry, sizes: Mapping[str, int], blob: Callable[[str], bytes]) -> tuple[str, str] | None:
+def content_problem(entry: Entry, sizes: Sizes, blob: ReadBlob, fresh: Fresh) -> tuple[str, str] | None:
     """Why an entry of that kind and content is not written, and what to do; None if it is."""
     mode, oid = entry.mode, entry.oid
     if mode == DIRECTORY:
@@ -263,7 +266,7 @@ def content_problem(entry: Entry, sizes: Mapping[str, int], blob: Callable[[str]
             if size > MAX_PATH
             else link_problem(blob(oid), depth(entry.parent))
         )
-    if size in LFS_SIZES and blob(oid).startswith(LFS_POINTER):
+    if size in LFS_SIZES and (fresh is None or oid in fresh) and blob(oid).startswith(LFS_POINTER):
         return (
             "is a git-LFS pointer, and not the file",
             f"put the file into git: git lfs migrate export --include={path}",

@@ -65,7 +65,8 @@ class Receive(protocol.ProcessProtocol):
         self.hook: Deferred[None] | None = None
         self.push: Push | None = None  # what pre-receive asked
         self.decided = False  # git has been told yes
-        self.moved = False  # and has told us that the refs moved
+        self.hooks_ran = False  # post-receive has begun
+        self.activated = False
         self.failure: BaseException = Refused("the push ended before it had been received whole")
         self.limit: Any = None
 
@@ -82,7 +83,7 @@ class Receive(protocol.ProcessProtocol):
             self.events += data
             # Variables and refs are lines that are not empty: the second empty line is the end.
             if self.events.count(b"\n\n") == 2:
-                name, push = parse_event(self.events.decode())
+                name, push = parse_event(self.events.decode("utf-8", "surrogateescape"))
                 self.events.clear()
                 self.hook = Deferred.fromCoroutine(self.before(push) if name == "pre-receive" else self.after())
                 self.hook.addErrback(lambda failure: log.failure("in a hook of a push", failure=failure))
@@ -104,24 +105,33 @@ class Receive(protocol.ProcessProtocol):
             self.failure = error
             log.failure("preparing a push")
             self.report.refuse(f"internal error: {type(error).__name__}: {error}")
-        self.limit = self.reactor.callLater(ENDING, self.give_up)
+        self.start_limit()
         self.close(BEFORE)
         self.write(STATUS, status)
         self.close(STATUS)
 
     async def after(self) -> None:
-        """post-receive: the refs have moved."""
-        self.moved = True
+        """post-receive: refs have moved. (Not all, maybe: a push of several may fail in part.)"""
+        self.hooks_ran = True
         self.stop_limit()
         try:
-            await self.attempt.activate()
+            if self.landed():
+                self.activated = True
+                await self.attempt.activate()
         finally:
-            self.limit = self.reactor.callLater(ENDING, self.give_up)
+            self.start_limit()
             self.close(AFTER)
+
+    def landed(self) -> bool:
+        """Whether the ref that deploys is where the push wanted it; for a push of tags alone, whether all are."""
+        assert self.push is not None
+        refs = self.repository.refs(self.environment)
+        branches = [update for update in self.push.updates if update.ref.startswith("refs/heads/")]
+        return all(refs.get(update.ref, ZERO) == update.new for update in branches or self.push.updates)
 
     def say(self, data: bytes) -> None:
         """Show the pusher something, through the hook that is running."""
-        self.write(AFTER if self.moved else BEFORE, data)
+        self.write(AFTER if self.hooks_ran else BEFORE, data)
 
     def write(self, fd: int, data: bytes) -> None:
         if self.transport is not None and fd in self.transport.pipes:
@@ -147,6 +157,10 @@ class Receive(protocol.ProcessProtocol):
         log.warn("git receive-pack does not end: ending it")
         end_group(self.reactor, self.transport)
 
+    def start_limit(self) -> None:
+        if self.transport is not None and self.transport.pid:
+            self.limit = self.reactor.callLater(ENDING, self.give_up)
+
     def stop_limit(self) -> None:
         if self.limit is not None and self.limit.active():
             self.limit.cancel()
@@ -163,19 +177,17 @@ class Receive(protocol.ProcessProtocol):
                 if not self.decided:
                     self.hook.cancel()
                 await self.hook
-            if not self.moved:
+            if not self.activated:
                 await self.settle()
         finally:
             self.send(self.report.close())
             self.done(status)
 
     async def settle(self) -> None:
-        """No post-receive: git died or refused after we had agreed, or we had not. The ref itself says which."""
+        """No post-receive activated it: git died or refused after we had agreed, or we had not. The ref itself says which."""
+        if self.decided and self.landed():
+            await self.attempt.activate()
+            return
         if self.decided:
-            assert self.push is not None
-            refs = self.repository.refs(self.environment)
-            if all(refs.get(update.ref, ZERO) == update.new for update in self.push.updates):
-                await self.attempt.activate()
-                return
             self.failure = Refused("git could not move the ref; what it said stands above")
         await self.attempt.abandon(self.failure)

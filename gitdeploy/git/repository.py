@@ -141,7 +141,11 @@ class Repository:
         """The branch that is deployed in an environment (``refs/heads/master``): its HEAD; None before the first push."""
         with self.opened() as repo:
             target = repo.refs.get_symrefs().get(namespaced(environment, "HEAD"))
-        return target.decode().removeprefix(f"refs/namespaces/{environment}/") if target else None
+        heads = [name for name in self.refs(environment) if name.startswith("refs/heads/")]
+        named = target.decode().removeprefix(f"refs/namespaces/{environment}/") if target else None
+        if named in heads:
+            return named
+        return heads[0] if len(heads) == 1 else None  # the server was killed before it could write HEAD
 
     def set_head(self, environment: str, branch: str | None) -> None:
         """Make `branch` the one that is deployed; None forgets it."""

@@ -50,15 +50,22 @@ class Tree:
         out = await runner.run(Command(argv, {**GIT_ENVIRON, **environ}), stdin=wanted, timeout=timeout)
         return {oid: int(size) for oid, size in (line.split() for line in out.decode().splitlines()) if size.isdigit()}
 
-    def inspect(self, limits: Limits, sizes: Mapping[str, int]) -> Inspection:
-        """Whether every entry may be written on a node; blocking, for a thread."""
+    def inspect(self, limits: Limits, sizes: Mapping[str, int], accepted: str | None = None) -> Inspection:
+        """Whether every entry may be written on a node; blocking, for a thread. `accepted` is a tree that passed already."""
+        fresh = None if accepted is None else self.fresh(accepted)
         with self.repository.objects(self.quarantine) as store:
 
             def blob(oid: str) -> bytes:
                 found = store[ObjectID(oid.encode())]
                 return found.data if isinstance(found, Blob) else b""
 
-            return inspect.inspect(self.entries, limits, sizes, blob)
+            return inspect.inspect(self.entries, limits, sizes, blob, fresh)
+
+    def fresh(self, base: str) -> set[str]:
+        """The ids of the files that the tree `base` does not have at the same place."""
+        with self.repository.objects(self.quarantine) as store:
+            changes = store.tree_changes(ObjectID(base.encode()), ObjectID(self.oid.encode()))
+            return {oid.decode() for _, _, (_, oid) in changes if oid is not None}
 
     def since(self, base: str) -> tuple[list[str], list[str]]:
         """What separates this tree from the tree `base`: the paths to send, and those of `base` that do not go on as they are."""

@@ -99,7 +99,7 @@ class LocalSession:
         self, source: str, paths: Sequence[str], directory: str, timeout: float, progress: Callable[[str], None]
     ) -> None:
         """See Session.send: rsync from one directory of this machine to another."""
-        names = b"".join(path.encode() + b"\0" for path in paths)
+        names = b"".join(b"./" + path.encode() + b"\0" for path in paths)  # for rsync a # would begin a comment
         command = Command(commands.rsync(source, directory), BASE_ENVIRON)
         await self.runner.run(command, stdin=names, timeout=timeout, on_output=lambda data: show(data, progress))
 

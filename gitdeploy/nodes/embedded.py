@@ -59,6 +59,8 @@ class EmbeddedNode:
         for directory in (self.files.apps, self.run, library):
             directory.mkdir(parents=True, exist_ok=True)
         self.run.chmod(0o700)
+        for path in self.run.glob("*-v*.sock"):
+            path.unlink()  # a server that was killed left it; no application runs yet
         for name in LIBRARIES:
             spec = importlib.util.find_spec(name)
             if spec is not None and spec.submodule_search_locations:
@@ -83,6 +85,10 @@ class EmbeddedNode:
     def urls(self, key: str) -> list[str]:
         """Where an app that is live answers."""
         return [self.url(host) for host, app in self.hosts.items() if app == key]
+
+    def keys(self) -> list[str]:
+        """The apps that there is anything of."""
+        return sorted(path.name for path in self.files.apps.iterdir())
 
     def live(self, key: str) -> str | None:
         """The release that is live."""
@@ -140,7 +146,7 @@ class EmbeddedNode:
         current = self.instances.get((key, live))
         others = {instance for (app, _), instance in self.instances.items() if app == key and instance is not current}
         for rank, instance in enumerate(sorted(others, key=lambda one: one.live_since, reverse=True)):
-            if instance.state == "draining":
+            if instance.state in ("draining", "stopping", "stopped"):
                 continue
             if rank < keep and instance.state == "running" and instance.live_since:
                 if instance not in self.lingering:

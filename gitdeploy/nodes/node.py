@@ -70,6 +70,9 @@ class Node(Protocol):
     def urls(self, key: str) -> list[str]:
         """Where an app that is live on it answers."""
 
+    def keys(self) -> list[str]:
+        """The apps that there is anything of on it."""
+
     def live(self, key: str) -> str | None:
         """The release that is live."""
 

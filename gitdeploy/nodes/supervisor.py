@@ -24,8 +24,10 @@ HEALTHY = 10.0  # seconds up after which an end is news again and not a part of 
 GRACE = 30.0  # seconds that a process gets to finish what it accepted
 DRAIN = 60.0  # seconds that requests and open connections get before that
 CRASHES = 2  # of these in a row, after which requests are not kept waiting for the next start
+RETRY = 5.0  # seconds, where the system has no process to give
 BACKLOG = 2048
 TAIL = 40  # lines of output that are kept to show
+STAMP = re.compile(r"^\[[^]]*\] \[\d+\] \[\w+\] ")  # what gunicorn begins its lines with
 ERROR = re.compile(r"[\w.]*(Error|Exception|Warning|Exit|Interrupt)\b|.*\b(cannot|failed)\b", re.ASCII)
 
 
@@ -92,7 +94,15 @@ class Instance(protocol.ProcessProtocol):
         command = Command(
             commands.web(self.program.python, self.program.directory), self.program.environ, self.program.directory
         )
-        self.process = self.runner.start(command, self, {0: "w", 1: "r", 2: "r", 3: self.listener.fileno(), 4: "r"})
+        fds: dict[int, int | str] = {0: "w", 1: "r", 2: "r", 3: self.listener.fileno(), 4: "r"}
+        try:
+            self.process = self.runner.start(command, self, fds)
+        except OSError as error:
+            if self.booted is not None:
+                raise Refused(f"the application cannot be started: {error}") from error
+            self.write(f"cannot be started: {error}; trying again")
+            self.timer = self.reactor.callLater(RETRY, self.spawn)
+            return
         self.group = self.process.pid
         self.process.closeStdin()
 
@@ -151,7 +161,8 @@ class Instance(protocol.ProcessProtocol):
         """The line of the output that says most likely why it ended."""
         lines = [line for line in self.tail if line.strip()]
         errors = [line for line in lines if ERROR.match(line)]
-        return (errors or lines or [f"it ended with exit code {status} and said nothing"])[-1].strip()
+        last = (errors or lines or [f"it ended with exit code {status} and said nothing"])[-1]
+        return STAMP.sub("", last.strip())
 
     # Requests, and the end.
 

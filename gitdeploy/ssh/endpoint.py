@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from twisted.conch.avatar import ConchUser
 from twisted.conch.error import ValidPublicKey
 from twisted.conch.interfaces import IConchUser
 from twisted.conch.ssh import connection, factory, transport, userauth
-from twisted.conch.ssh.common import getNS
+from twisted.conch.ssh.common import NS, getNS
 from twisted.conch.ssh.keys import BadKeyError, Key
 from twisted.cred.checkers import ICredentialsChecker
 from twisted.cred.credentials import ISSHPrivateKey
@@ -64,18 +65,23 @@ class UserAuth(userauth.SSHUserAuthServer):
 class Connection(connection.SSHConnection):
     """The channels of one client; a channel decides itself when it can take more."""
 
+    transport: Any
+
     def adjustWindow(self, channel: Any, bytesToAdd: int) -> None:
         """Conch opens the window again before it delivers the data: wait while the channel is full (backpressure)."""
         if not channel.full:
             super().adjustWindow(channel, bytesToAdd)
 
     def ssh_CHANNEL_OPEN(self, packet: bytes) -> None:
-        try:
-            super().ssh_CHANNEL_OPEN(packet)
-        except Exception:
-            log.failure("opening a channel")
-            if self.transport is not None:
-                self.transport.loseConnection()
+        """Sessions only; anything else, such as what is forwarded, is refused (RFC 4254 section 5.1)."""
+        kind, rest = getNS(packet)
+        if kind != b"session":
+            sender = rest[:4]
+            reason = struct.pack(">L", connection.OPEN_ADMINISTRATIVELY_PROHIBITED)
+            failure = sender + reason + NS(b"only sessions are opened here") + NS(b"")
+            self.transport.sendPacket(connection.MSG_CHANNEL_OPEN_FAILURE, failure)
+            return
+        super().ssh_CHANNEL_OPEN(packet)
 
 
 class Transport(transport.SSHServerTransport):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from twisted.internet import protocol
@@ -48,7 +48,8 @@ class Push:
             attempt.show(self.receive.say)
             self.receive.start(service.runner, service.hooks, service.pack_limit())
             self.stdin = self.receive.transport.pipes[0]
-            fcntl.fcntl(self.stdin.fileno(), fcntl.F_SETPIPE_SZ, PIPE)
+            with suppress(OSError):  # there is a limit for all pipes of a user together
+                fcntl.fcntl(self.stdin.fileno(), fcntl.F_SETPIPE_SZ, PIPE)
             self.stdin.registerProducer(session, True)
         except BaseException as error:
             Deferred.fromCoroutine(attempt.abandon(error)).addBoth(lambda _: self.stack.close())

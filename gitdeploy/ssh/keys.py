@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def parse_key(user: str, line: str) -> UserKey:
     try:
         key = Key.fromString(" ".join(words[:2]).encode(), type="PUBLIC_OPENSSH")
         kind, blob = key.sshType().decode(), key.blob()
-    except (BadKeyError, EncryptedKeyError, UnsupportedAlgorithm, ValueError, IndexError) as error:
+    except (BadKeyError, EncryptedKeyError, UnsupportedAlgorithm, ValueError, IndexError, struct.error) as error:
         raise BadName(f"the key does not read: {error}; good ones are {TYPES}") from error
     if kind == "ssh-dss" or (kind == "ssh-rsa" and key.size() < RSA_BITS):
         raise BadName(f"a {kind} key of {key.size()} bits is too weak; good ones are {TYPES}")

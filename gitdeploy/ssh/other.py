@@ -21,11 +21,11 @@ class Running:
 
     remote = True
 
-    def __init__(self, session: Session, service: Service, user: str, command: Command) -> None:
-        self.session = session
+    def __init__(self, session: Session, service: Service, avatar: Any, command: Command) -> None:
+        self.session, self.allowed = session, avatar.still
         self.input = bytearray()
         self.whole: Deferred[None] = Deferred()
-        self.task: Deferred[int] = Deferred.fromCoroutine(service.command(user, command, self))
+        self.task: Deferred[int] = Deferred.fromCoroutine(service.command(avatar.user, command, self))
         self.task.addCallbacks(session.finish, self.failed)
 
     def failed(self, failure: Failure) -> None:
@@ -74,4 +74,4 @@ class Running:
 
 
 def start(session: Session, service: Service, avatar: Any, command: Command) -> Work:
-    return Running(session, service, avatar.user, command)
+    return Running(session, service, avatar, command)

@@ -53,6 +53,9 @@ class CommandIO(Protocol):
 
     remote: bool
 
+    def allowed(self) -> bool:
+        """Whether he who typed it still may do anything here."""
+
     def write(self, text: str) -> None:
         """To standard output."""
 

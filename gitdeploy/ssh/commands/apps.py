@@ -14,6 +14,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 async def run(call: Call) -> int:
     rows = []
     for place in call.site.places():
+        if call.io.remote and not call.may(place):
+            continue
         releases = call.site.repository(place.app).releases(place.environment)
         latest = releases[-1] if releases else None
         rows.append({

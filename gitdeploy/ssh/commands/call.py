@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from ...deploy.report import plain
 from ...errors import BadName
 from ...names import Place
 from ..keys import Users
@@ -26,7 +27,8 @@ class Parser(argparse.ArgumentParser):
 
 @dataclass(frozen=True)
 class Call:
-    """`site` is the server's (gitdeploy.deploy.site.Site); `again` deploys without a push; `place` checks an app's name."""
+    """`site` is the server's (gitdeploy.deploy.site.Site); `again` deploys without a push; `place` checks an app's name
+    and `may` whether the user has to do with it."""
 
     user: str
     args: argparse.Namespace
@@ -34,11 +36,12 @@ class Call:
     site: Any
     users: Users
     place: Callable[[str], Place]
+    may: Callable[[Place], bool]
     again: Callable[[Place, str, str, str | None, Callable[[bytes], None]], Awaitable[str]] | None
 
     def table(self, rows: Sequence[Sequence[object]], head: Sequence[str]) -> None:
         """Write columns; the last one is not padded."""
-        texts = [list(head), *([str(cell) for cell in row] for row in rows)]
+        texts = [list(head), *([" ".join(plain(str(cell)).split("\n")) for cell in row] for row in rows)]
         widths = [max(len(row[column]) for row in texts) for column in range(len(head))]
         for row in texts:
             self.io.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

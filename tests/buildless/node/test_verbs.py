@@ -141,6 +141,44 @@ def test_compiled_modules_of_unchanged_files_go_on(node):
     assert compiled == ["same"]
 
 
+def test_a_spare_copy_begins_the_next_version(node):
+    files = {"one": "1", "dir/two": "2", "dir/sub/three": "3", "gone/four": "4"}
+    node.version(A, files)
+    assert "ok" in node.ask("spare", version=A)
+    versions = node.root / "srv/apps/shop/versions"
+    assert (versions / f".spare-{A}" / "one").samefile(versions / A / "one")
+    assert node.ask("state")["ok"]["versions"] == [A]
+    answer = node.version(
+        B, {"one": "changed", "dir/sub": "now a file"}, base=A, without=["one", "dir/sub/three", "gone/four"]
+    )
+    assert answer["ok"]["files"] == 3
+    assert sorted(path.name for path in versions.glob(".spare*")) == []
+    assert (versions / A / "dir/sub/three").read_text() == "3" and not (versions / B / "gone").exists()
+    assert (versions / B / "dir/two").samefile(versions / A / "dir/two")
+    node.ask("spare", version=A)
+    node.ask("spare", version=B)
+    assert [path.name for path in versions.glob(".spare*")] == [f".spare-{B}"]
+
+
+def test_half_a_version_has_no_name(node):
+    node.version(A, {"one": "1"})
+    node.release("v1", A)
+    node.version(B, {"two": "2"})
+    node.ask("prune", keep=["v1"])
+    assert node.ask("state")["ok"]["versions"] == [A]
+    assert node.ask("verify", version=A, tree="0" * 40, base=None)["ok"]["files"] == 1  # it is there, and stays
+
+
+def test_what_never_came_to_an_end_is_forgotten_and_what_is_live_is_not(node):
+    node.version(A, {"one": "1"})
+    assert node.ask("forget")["ok"]["forgotten"] and not (node.root / "srv/apps/shop").exists()
+    node.version(A, {"one": "1"})
+    node.release("v1", A)
+    node.ask("activate", release="v1")
+    assert not node.ask("forget")["ok"]["forgotten"]
+    assert node.ask("state")["ok"]["live"] == "v1"
+
+
 def test_an_unknown_request_is_an_answer_too(node):
     answer = node.ask("format", disk="/dev/sda")
     assert "KeyError" in answer["error"]

@@ -18,11 +18,14 @@ def enter(queue, place, who, said, until):
 
 
 def test_the_second_waits_and_is_told_for_whom():
-    queue, said, first, second = Queue(Clock()), [], Deferred(), Deferred()
+    clock, said, first, second = Clock(), [], Deferred(), Deferred()
+    queue = Queue(clock)
     enter(queue, "shop", "alice", said, first)
     enter(queue, "shop", "bob", said, second)
     enter(queue, "blog", "carol", said, Deferred())
-    assert said == ["alice has it", "bob waits for alice", "carol has it"]
+    assert said == ["alice has it", "carol has it"]
+    clock.advance(1)
+    assert said == ["alice has it", "carol has it", "bob waits for alice"]
     first.callback(None)
     assert said[-1] == "bob has it"
     second.callback(None)

@@ -44,6 +44,15 @@ def test_the_base_is_the_live_version_or_else_the_latest():
     assert stages.base_of([], releases, "v3") is None
 
 
+def test_a_location_may_not_be_a_name_of_the_servers_own():
+    domains = {"localhost", "apps.example.com"}
+    assert stages.reserved(("shop.example.com", "shop.localhost"), domains) is None
+    assert stages.reserved(("shop.localhost", "shop.localhost"), domains) is None
+    assert stages.reserved(("bank.localhost", "shop.localhost"), domains) == "bank.localhost"
+    assert stages.reserved(("x.staging.apps.example.com", "shop.localhost"), domains) == "x.staging.apps.example.com"
+    assert stages.reserved(("localhost", "shop.localhost"), domains) == "localhost"
+
+
 def test_release_numbers_go_on_whatever_was_lost():
     assert stages.next_release([], []) == "v1"
     assert stages.next_release(["refs/releases/v9", "refs/releases/v10"], [{"releases": []}]) == "v11"
