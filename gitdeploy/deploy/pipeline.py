@@ -210,7 +210,7 @@ class Deploy:
         now = int(self.site.reactor.seconds())
         self.repository.record(self.place.environment, ReleaseTag(plan.number, plan.commit.oid, self.user, now, lines))
         self.repository.keep(self.site.kept(self.place.app))
-        if self.update is not None and self.repository.head(self.place.environment) != self.update.ref:
+        if self.update is not None:
             self.repository.set_head(self.place.environment, self.update.ref)
 
     def announce(self, plan: Plan) -> None:

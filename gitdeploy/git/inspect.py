@@ -35,8 +35,7 @@ LFS_SIZES = range(100, 1025)  # bytes: below 1024 by its specification; its thre
 EMPTY_TREES = frozenset({Tree().id.decode(), "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321"})
 
 _ANEW = "git makes no such tree; make the commit anew: git read-tree --empty, git add -A, git commit"
-# Nothing is wrong with nearly all names, and one match decides that.
-_PLAIN = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.+@=,-]{0,254}")
+_PLAIN = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.+@=,-]{0,254}")  # nearly all names: one match decides
 _CONTROL = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
 _HFS_IGNORED = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")  # next_hfs_char in git's utf8.c
 _DOT_GIT = re.compile(r"(?:\.git|git~1)[. ]*(?::.*)?", re.IGNORECASE | re.DOTALL)  # is_ntfs_dotgit in git's path.c

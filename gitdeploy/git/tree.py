@@ -52,20 +52,15 @@ class Tree:
 
     def inspect(self, limits: Limits, sizes: Mapping[str, int], accepted: str | None = None) -> Inspection:
         """Whether every entry may be written on a node; blocking, for a thread. `accepted` is a tree that passed already."""
-        fresh = None if accepted is None else self.fresh(accepted)
         with self.repository.objects(self.quarantine) as store:
+            known = inspect.entries(store, accepted, limits) if accepted is not None else ()
+            fresh = {entry.oid for entry in self.entries} - {entry.oid for entry in known}
 
             def blob(oid: str) -> bytes:
                 found = store[ObjectID(oid.encode())]
                 return found.data if isinstance(found, Blob) else b""
 
             return inspect.inspect(self.entries, limits, sizes, blob, fresh)
-
-    def fresh(self, base: str) -> set[str]:
-        """The ids of the files that the tree `base` does not have at the same place."""
-        with self.repository.objects(self.quarantine) as store:
-            changes = store.tree_changes(ObjectID(base.encode()), ObjectID(self.oid.encode()))
-            return {oid.decode() for _, _, (_, oid) in changes if oid is not None}
 
     def since(self, base: str) -> tuple[list[str], list[str]]:
         """What separates this tree from the tree `base`: the paths to send, and those of `base` that do not go on as they are."""

@@ -15,27 +15,19 @@ from .session import SMALL, App, Running, Server, remove
 def servers() -> Iterator[Callable[..., Server]]:
     """Makes servers; their directories have short names, as sockets need."""
     made: list[Server] = []
+    errors: list[Exception] = []
 
     def make(settings: str = SMALL, home: Path | None = None) -> Server:
-        top = Path(tempfile.mkdtemp(prefix="gd-")).resolve()
-        tops.append(top)
-        server = Server.__new__(Server)
-        made.append(server)
-        server.__init__(top, settings, home)  # type: ignore[misc]
-        return server
+        made.append(Server(Path(tempfile.mkdtemp(prefix="gd-")).resolve(), settings, home))
+        return made[-1].open()
 
-    tops: list[Path] = []
-    errors = []
-    try:
-        yield make
-    finally:
-        for server in made:
-            try:
-                server.close()
-            except Exception as error:
-                errors.append(error)
-        for top in tops:
-            remove(top)
+    yield make
+    for server in made:
+        try:
+            server.close()
+        except Exception as error:
+            errors.append(error)
+        remove(server.top)
     if errors:
         raise errors[0]
 
