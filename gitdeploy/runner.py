@@ -17,6 +17,8 @@ from twisted.python.failure import Failure
 from .errors import CommandFailed
 
 KILL_AFTER = 2.0  # seconds between asking a process group to end and ending it
+BOUND = ("setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
+"""Ends a process with its parent, whose pid follows; the shell sees to a parent that was gone before setpriv(1) had asked for that."""
 TAIL = 30  # lines of output that an error carries
 
 
@@ -96,7 +98,7 @@ class Runner:
 
         `fds` maps the child's descriptors as Twisted's spawnProcess does: ``"r"`` we read, ``"w"`` we write, a number that of ours.
         """
-        bound = () if command.survives else ("setpriv", "--pdeathsig", "KILL", "--")
+        bound = () if command.survives else (*BOUND, str(os.getpid()))
         argv = ("setsid", "--", *bound, *command.argv)
         return self.reactor.spawnProcess(
             process, argv[0], argv, env=dict(command.env), path=command.cwd, childFDs=dict(fds) if fds else None

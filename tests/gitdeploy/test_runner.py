@@ -84,3 +84,9 @@ class RunnerTest(TestCase):
             pass
         self.assertFalse(alive(pids[0]))
         self.assertGreater(time.monotonic() - began, 0.2)
+
+    async def test_a_parent_that_is_gone_already_starts_nothing(self):
+        """The server was killed between the start of a process and its prctl(2): it would have been left for ever."""
+        self.patch(os, "getpid", lambda: 1 << 22)  # no parent of what we start has this number
+        error = await self.fails(sh("echo started"))
+        self.assertIn("exit code 1", str(error))
