@@ -18,7 +18,7 @@ from .errors import CommandFailed
 
 KILL_AFTER = 2.0  # seconds between asking a process group to end and ending it
 BOUND = ("setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
-"""Ends a process with its parent, whose pid follows; the shell sees to a parent that was gone before setpriv(1) had asked for that."""
+"""Ends a process with its parent, whose pid follows; the shell sees to a parent that was gone before setpriv(1) asked."""
 TAIL = 30  # lines of output that an error carries
 
 
@@ -120,6 +120,7 @@ class Runner:
         """
         output = Output(stdin, on_output)
         transport = self.start(command, output)
+        group = transport.pid
         killing: list[Any] = []
         limit = self.reactor.callLater(timeout, lambda: killing.append(end_group(self.reactor, transport)))
         try:
@@ -130,6 +131,8 @@ class Runner:
             raise
         finally:
             late = bool(killing)
+            if late:
+                signal_group(group, signal.SIGKILL)  # what of it did not care for SIGTERM
             for timer in (limit, *killing):
                 if timer is not None and timer.active():
                     timer.cancel()
