@@ -56,6 +56,7 @@ class Server:
             runner=runner,
             hooks=str(directory("hooks")),
             pack_limit=lambda: self.site.config.limits.pack,
+            patience=lambda: self.site.config.limits.step,
             place=self.place,
             may=self.may,
             existing=self.site.existing,

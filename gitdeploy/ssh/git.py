@@ -39,7 +39,8 @@ class Push:
     """A push as a session sees it."""
 
     def __init__(self, session: Session, service: Service, avatar: Any, place: Place) -> None:
-        self.session = session
+        self.session, self.service = session, service
+        self.silence: Any = None
         self.stack = ExitStack()
         repository = self.stack.enter_context(service.receiving(place.app))
         attempt = service.attempt(place, avatar.user, lambda: avatar.still() and service.may(avatar.user, place))
@@ -51,15 +52,31 @@ class Push:
             with suppress(OSError):  # there is a limit for all pipes of a user together
                 fcntl.fcntl(self.stdin.fileno(), fcntl.F_SETPIPE_SZ, PIPE)
             self.stdin.registerProducer(session, True)
+            self.listen()
         except BaseException as error:
             Deferred.fromCoroutine(attempt.abandon(error)).addBoth(lambda _: self.stack.close())
             raise
 
+    def listen(self) -> None:
+        """Until git has it all, give the pusher so much time for the next bytes of it."""
+        if self.silence is not None and self.silence.active():
+            self.silence.cancel()
+        if self.receive.hook is None:
+            self.silence = self.service.reactor.callLater(self.service.patience(), self.stalled)
+
+    def stalled(self) -> None:
+        if self.receive.hook is None:
+            self.session.fail(Refused(f"nothing came for {self.service.patience():g} s; push again"))
+            self.receive.gone()
+
     def done(self, status: int) -> None:
+        if self.silence is not None and self.silence.active():
+            self.silence.cancel()
         self.stack.close()
         self.session.finish(status)
 
     def received(self, data: bytes) -> None:
+        self.listen()
         if not self.stdin.disconnected:
             self.stdin.write(data)
 

@@ -13,6 +13,7 @@ from .command import Command
 from .session import Service, Session, Work
 
 STDIN = 1024 * 1024  # bytes of standard input that a command takes
+UNREAD = 16 * 1024 * 1024  # bytes that wait for a client who reads slowly
 log = Logger()
 
 
@@ -38,6 +39,8 @@ class Running:
         self.session.fail(GitdeployError(f"internal error: {failure.getErrorMessage()}; the server's log has more"))
 
     def write(self, text: str) -> None:
+        if len(self.session.buf) > UNREAD:
+            return  # somebody follows a log, and does not read it
         self.session.send(text.encode() + b"\n")
 
     def error(self, text: str) -> None:

@@ -40,6 +40,7 @@ class Service:
     runner: Runner
     hooks: str
     pack_limit: Callable[[], int]
+    patience: Callable[[], float]  # seconds that a pusher may send nothing
     place: Callable[[str], Place]
     may: Callable[[str, Place], bool]
     existing: Callable[[str], Repository]
