@@ -83,7 +83,7 @@ class Deploy:
             raise Refused("the server is stopping; push again in a moment")
         if self.gate() is None:
             return
-        await self.wait_for_turn()
+        await self.stage("wait", self.wait_for_turn())
         self.update = update = self.gate()  # once more: somebody else's first push may have decided the branch
         assert update is not None
         gate.still(update, self.repository.ref(self.place.environment, update.ref))
