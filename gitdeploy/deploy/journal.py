@@ -11,7 +11,6 @@ from typing import Any
 
 from ..errors import NotFound
 
-ENDS = ("live", "nothing", "refused", "cancelled", "failed", "interrupted")
 KEEP = 200  # deploys of an app and environment, whose files stay
 
 
@@ -51,7 +50,7 @@ class Entry:
             pass
 
     def end(self, result: str, **fields: Any) -> None:
-        """The last event; `result` is one of ENDS."""
+        """The last event; `result` is live, nothing (tags alone), refused, cancelled or failed."""
         self.event("end", result=result, seconds=round(self.now() - self.began, 3), **fields)
         os.close(self.file)
         self.closed = True
