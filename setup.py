@@ -25,10 +25,10 @@ setup(
     ],
     package_dir={"gitdeploy._hooks": "hooks", "gitdeploy._node_setup": "node-setup"},
     package_data={
-        "gitdeploy": ["py.typed", "*.yaml", "web/templates/*"],
+        "gitdeploy": ["py.typed", "*.yaml", "web/templates/*", "nodes/templates/*", "develop/templates/*/*"],
         "gitdeploy._hooks": ["*"],
         "gitdeploy._node_setup": ["*", "**/*"],
-        "buildless": ["py.typed", "*.yaml"],
+        "buildless": ["py.typed", "*.yaml", "start/*.py", "node/templates/*.jinja"],
     },
     install_requires=[
         "dulwich>=1.0",
@@ -41,7 +41,7 @@ setup(
         "whitenoise>=6.5",
     ],
     extras_require={
-        "test": ["pytest>=8", "docutils>=0.20"],
+        "test": ["pytest>=8", "hypothesis>=6", "docutils>=0.20", "jsonschema>=4", "moto[ec2,server]>=5"],
         "check": ["ruff", "mypy", "mypy-zope", "types-PyYAML"],
     },
     entry_points={"console_scripts": ["gitdeploy = gitdeploy.cli:main"]},

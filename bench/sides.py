@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from project import ENVIRON
+from timing import Address
 
 PYTHON = shutil.which("/usr/bin/python3") or sys.executable  # the one that gitdeploy runs applications with
 SSHD_CONFIG = """ListenAddress 127.0.0.1
@@ -118,9 +119,9 @@ class Sshd:
         path.write_text(HOOK.format(port=self.ports[app], **values))
         path.chmod(0o755)
 
-    def address(self, app: str) -> tuple[int, str]:
-        """The port, and the host name to ask for, where `app` answers."""
-        return self.ports[app], "localhost"
+    def address(self, app: str) -> Address:
+        """Where `app` answers."""
+        return Address(self.ports[app], "localhost")
 
     def stop(self) -> None:
         for path in self.room.glob("*.pid"):
@@ -165,17 +166,21 @@ class Gitdeploy:
         """Where to push `app` to. What must not be deployed is pushed as a tag: then `hook` says nothing here."""
         return f"ssh://deploy@127.0.0.1:{self.ssh}/{app}"
 
-    def address(self, app: str) -> tuple[int, str]:
-        return self.http, f"{app}.localhost"
+    def address(self, app: str) -> Address:
+        return Address(self.http, f"{app}.localhost")
+
+    def environment(self, app: str) -> str:
+        """Where `url` deploys an app to."""
+        return "production"
 
     def stages(self, app: str) -> dict[str, float]:
         """Seconds of each stage of the last deploy of `app`; ``total`` is all that the journal has of it."""
-        entries = sorted(
-            (self.home / "deploys" / app / "production").glob("d*.jsonl"), key=lambda path: int(path.stem[1:])
-        )
+        place = self.home / "deploys" / app / self.environment(app)
+        entries = sorted(place.glob("d*.jsonl"), key=lambda path: int(path.stem[1:]))
         events = [json.loads(line) for line in entries[-1].read_text().splitlines()]
         found = {event["stage"]: float(event["seconds"]) for event in events if event["event"] == "stage-end"}
-        return {**found, "total": float(events[-1]["seconds"])}
+        found.pop("retire", None)  # nobody waits for that
+        return {**found, "total": next(float(event["seconds"]) for event in events if event["event"] == "end")}
 
     def stop(self) -> None:
         end(self.process, 60)

@@ -23,6 +23,41 @@ gitdeploy does more in its time: it checks the tree, starts the new release besi
 """
 
 
+NODES = """Benchmarks with nodes
+=====================
+
+Written by ``bench/nodes`` on {date}: {cores} cores, {memory:.0f} GB of memory, {versions}; the {nodes} nodes are nspawn machines
+of ``create-node`` on the same machine, which all of them share.
+
+The baseline is what one would write by hand: OpenSSH's server, a bare repository, and a ``post-receive`` hook that checks out
+with a kept index, sends with ``rsync -a --delete --link-dest`` over a kept connection, flips a symlink, restarts gunicorn and
+asks once; to all nodes in parallel where there are several. It exits with 0 on a broken commit, leaves the ref moved, and
+drops requests.
+Both take turns in one run, with the same client, nodes, and application ({files:,} files). Seconds are medians; only the ratios
+mean something on another machine.
+
+{body}
+"""
+
+
+FAILSAFE = """The fail-safe list
+==================
+
+Written by ``bench/failsafe`` on {date}: {cores} cores, {memory:.0f} GB of memory, {versions}, on an nspawn machine of
+``create-node``.
+
+It is the list of "The Web Server Benchmarking We Need": what do good requests see while some requests are bad? 30 requests a second
+come for {seconds} s, whether or not earlier ones have been answered, a share of them bad; then only good ones. *good* is the
+share of good requests that were answered well within 10 s, *stall* the longest time in which none was,
+*recovery* the time from the last bad request until all good ones are answered within a second.
+
+{body}
+
+What holds the global interpreter lock is the one thing that cannot be seen from inside its process: it ends when gunicorn's master
+misses its heartbeat, 7 s later, and with three such requests a second all four processes are held most of the time.
+"""
+
+
 def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """An rst section with a simple table."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
@@ -54,16 +89,30 @@ def version(*argv: str) -> str:
 
 
 def page(body: str, files: int, python: str) -> str:
-    """The page for docs/, with the date and what the machine is, and nothing that names it."""
+    """The page of bench/push for docs/, with the date and what the machine is, and nothing that names it."""
+    return filled(PAGE, body, python, files=files)
+
+
+def nodes_page(body: str, files: int, nodes: int) -> str:
+    """The same for bench/nodes."""
+    return filled(NODES, body, "/usr/bin/python3", files=files, nodes=nodes)
+
+
+def failsafe_page(body: str, seconds: float) -> str:
+    """The same for bench/failsafe."""
+    return filled(FAILSAFE, body, "/usr/bin/python3", seconds=int(seconds))
+
+
+def filled(template: str, body: str, python: str, **values: int) -> str:
     names = {"git": ("git", "--version"), "OpenSSH": ("ssh", "-V"), "Python": (python, "--version")}
     versions = ", ".join(f"{name} {version(*argv)}" for name, argv in names.items())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    text = PAGE.format(
+    text = template.format(
         date=time.strftime("%Y-%m-%d"),
         cores=len(os.sched_getaffinity(0)),
         memory=memory,
         versions=f"{versions} ({platform.machine()})",
-        files=files,
         body=body,
+        **values,
     )
     return text.rstrip() + "\n"

@@ -10,16 +10,26 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 from project import ENVIRON, Project
 
 PAUSE = 0.01  # seconds between two questions whether the new version answers
-LIMIT = 300.0  # seconds that a push may take
+LIMIT = 100.0  # seconds that a push, or an answer, may take
 CLIENTS = 4
 BETWEEN = 0.005  # seconds between two requests of one of the clients
+
+
+class Address(NamedTuple):
+    """Where an application answers: a port, a host name to ask for, and the IP address."""
+
+    port: int
+    name: str
+    host: str = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -30,11 +40,11 @@ class Timed:
     answered: float | None
 
 
-def ask(address: tuple[int, str], timeout: float = 10) -> str | None:
-    """What `address` (a port, a host name) answers to GET /; None if it does not answer well."""
-    connection = http.client.HTTPConnection("127.0.0.1", address[0], timeout=timeout)
+def ask(address: Address, timeout: float = 10) -> str | None:
+    """What `address` answers to GET /; None if it does not answer well."""
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=timeout)
     try:
-        connection.request("GET", "/", headers={"Host": address[1]})
+        connection.request("GET", "/", headers={"Host": address.name})
         answer = connection.getresponse()
         body = answer.read(100).decode("utf-8", "replace")
         return body if answer.status == 200 else None
@@ -51,8 +61,8 @@ def ssh(room: Path) -> str:
     return " ".join(["ssh", "-F", "none", "-i", str(room / "key"), *(f"-o {one}" for one in (*options, known))])
 
 
-def push(project: Project, room: Path, url: str, what: str, wait: tuple[tuple[int, str], str] | None = None) -> Timed:
-    """Time ``git push url what``; `wait` is an address and the version that it must answer with. A push that fails ends it all."""
+def push(project: Project, room: Path, url: str, what: str, wait: tuple[Address, str] | None = None) -> Timed:
+    """Time ``git push url what``; `wait` is where it must answer, and with which version. A push that fails ends it all."""
     argv = ["git", "-C", str(project.path), "push", "--force", url, what]
     began = time.perf_counter()
     process = subprocess.Popen(
@@ -91,6 +101,34 @@ def push(project: Project, room: Path, url: str, what: str, wait: tuple[tuple[in
     return Timed(ended[0], answered)
 
 
+def refused(project: Project, room: Path, url: str, what: str) -> float:
+    """Seconds until a push that must fail has failed."""
+    argv = ["git", "-C", str(project.path), "push", "--force", url, what]
+    began = time.perf_counter()
+    done = subprocess.run(
+        argv, env={**ENVIRON, "GIT_SSH_COMMAND": ssh(room)}, capture_output=True, text=True, timeout=LIMIT
+    )
+    if done.returncode == 0:
+        raise SystemExit(f"a push of something broken did not fail\n{done.stderr}")
+    return time.perf_counter() - began
+
+
+def wait_for(addresses: Sequence[Address], version: str) -> None:
+    """Until every address answers with `version`."""
+    until = time.monotonic() + LIMIT
+    for address in addresses:
+        while ask(address) != version:
+            if time.monotonic() > until:
+                raise SystemExit(f"{address} does not answer {version}")
+            time.sleep(PAUSE)
+
+
+def cpu() -> float:
+    """Seconds of processor time that this whole machine has used, but for waiting (proc(5))."""
+    user, nice, system, _, _, irq, soft = (int(word) for word in Path("/proc/stat").read_text().split()[1:8])
+    return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
+
+
 @dataclass(frozen=True)
 class Served:
     """What visitors saw: requests, how many of them failed, and the longest time in seconds in which nobody got an answer."""
@@ -103,9 +141,10 @@ class Served:
 class Visitors:
     """A process with clients that keep their connections and ask all the time, until `stop`."""
 
-    def __init__(self, address: tuple[int, str]) -> None:
+    def __init__(self, address: Address, between: float = BETWEEN) -> None:
         self.pipe, theirs = multiprocessing.Pipe()
-        self.process = multiprocessing.get_context("fork").Process(target=visit, args=(address, theirs), daemon=True)
+        arguments = (address, theirs, between)
+        self.process = multiprocessing.get_context("fork").Process(target=visit, args=arguments, daemon=True)
         self.process.start()
 
     def stop(self) -> Served:
@@ -118,18 +157,23 @@ class Visitors:
         return served
 
 
-def visit(address: tuple[int, str], pipe: Connection) -> None:
-    """The visitors' process. A request that meets a connection closed between two answers is asked again, as browsers do."""
+def visit(address: Address, pipe: Connection, between: float) -> None:
+    """The visitors' process. A request that meets a connection closed between two answers is asked again, as browsers do.
+
+    Each client has times of its own at which it asks, evenly between those of the others: together they would be silent in between.
+    """
+    began = time.perf_counter()
     stop = threading.Event()
     good: list[list[float]] = [[] for _ in range(CLIENTS)]
     bad = [0] * CLIENTS
 
     def client(number: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", address[0], timeout=30)
+        connection = http.client.HTTPConnection(address.host, address.port, timeout=30)
         fresh = True
-        while not stop.is_set():
+        due = began + number * between / CLIENTS
+        while not stop.wait(max(0.0, due - time.perf_counter())):
             try:
-                connection.request("GET", "/", headers={"Host": address[1]})
+                connection.request("GET", "/", headers={"Host": address.name})
                 answer = connection.getresponse()
                 well = answer.status == 200 and answer.read().startswith(b"v")
                 fresh = False
@@ -147,7 +191,7 @@ def visit(address: tuple[int, str], pipe: Connection) -> None:
             else:
                 bad[number] += 1
                 connection.close()
-            stop.wait(BETWEEN)
+            due = max(due + between, time.perf_counter())
         connection.close()
 
     threads = [threading.Thread(target=client, args=(number,), daemon=True) for number in range(CLIENTS)]

@@ -7,7 +7,6 @@ aliases are refused, so a document takes no more memory than its text.
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from dataclasses import dataclass, field
 from typing import Any, Callable, Collection, Iterator, Mapping, NamedTuple
@@ -15,15 +14,14 @@ from typing import Any, Callable, Collection, Iterator, Mapping, NamedTuple
 import yaml
 
 from .errors import DocumentError
+from .shape import Kind, Shaped, keys, names
+from .values import quoted
 
 MAX_BYTES = 65_536
 """The largest document that is read; written by people, they have one or two thousand bytes."""
 
 MAX_PROBLEMS = 40
 """So many are listed; who has more has one that makes them all."""
-
-Kind = Callable[[yaml.Node], Any]
-"""Takes a value as a node of YAML and returns what it means, or raises Mistake."""
 
 Check = Callable[[str], Any]
 """Takes text and returns what it means, or raises ValueError, whose text says what to write instead."""
@@ -108,7 +106,7 @@ def section(kinds: Mapping[str, Kind]) -> Kind:
             raise Mistake(*found.problems)
         return found.values
 
-    return read_section
+    return Shaped(read_section, keys(kinds))
 
 
 def named(check_name: Check, kind: Kind, absent: Kind) -> Kind:
@@ -125,12 +123,12 @@ def named(check_name: Check, kind: Kind, absent: Kind) -> Kind:
             try:
                 found[name] = (absent if value.tag == _NULL else kind)(value)
             except Mistake as below:
-                problems.extend(_below(name, below))
+                problems.extend(_below(shown(name), below))
         if problems:
             raise Mistake(*problems)
         return found
 
-    return read_named
+    return Shaped(read_named, names(kind))
 
 
 def sections(check_name: Check, kinds: Mapping[str, Kind]) -> Kind:
@@ -156,9 +154,9 @@ def require(node: yaml.Node, tag: str) -> None:
         raise mistake(node, f"the tag {quoted(node.tag)} is not known here; leave it out")
 
 
-def quoted(text: str) -> str:
-    """`text` in quotes as it may stand in a message, and in YAML: all but printable ASCII escaped, not too long."""
-    return json.dumps(text if len(text) <= 60 else text[:60] + "...")
+def shown(key: str) -> str:
+    """A key as it may stand in a message: as it is if it is plain and short, else in quotes."""
+    return key if re.fullmatch(r"[A-Za-z0-9_.-]{1,60}", key) else quoted(key)
 
 
 def nearest(word: str, known: Collection[str]) -> str | None:

@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Dict, Mapping
+from typing import Dict, Mapping, Optional, TypedDict
 
 from buildless.description import Description
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+class Always(TypedDict):
+    """What `environ` takes beside the description."""
+
+    app: str
+    environment: str
+    release: str
+    version: str
+    location: str
+    tmpdir: str
+    logs: str
+    pycache: str
+    secret: str
+    base: Mapping[str, str]
+
+
+class Injected(Always, total=False):
+    """The same, with what there need not be."""
+
+    config: Optional[str]
 
 
 def environ(
@@ -20,12 +41,15 @@ def environ(
     tmpdir: str,
     logs: str,
     pycache: str,
+    secret: str,
     base: Mapping[str, str],
+    config: Optional[str] = None,
 ) -> Dict[str, str]:
     """Every environment variable that a process of the application gets.
 
     `base` is all that comes from outside (PATH, config vars); nothing of the caller's own environment is read. `release` is
-    ``v7``, `version` a commit, `location` a host name, `tmpdir`, `logs` and `pycache` are absolute directories.
+    ``v7``, `version` a commit, `location` a host name, `tmpdir`, `logs` and `pycache` are absolute directories, and `secret`
+    is the absolute path of the file with the secret (buildless/secret.py). `config` is the directory of its configuration, if any.
     What the environment injects wins over `base`, and `base` over the description's own `env`. PYTHONHASHSEED is not ours
     to set: a fixed one makes collisions predictable.
     """
@@ -39,7 +63,10 @@ def environ(
         "APP_RELEASE": release,
         "APP_VERSION": version,
         "APP_LOCATION": location,
+        "APP_SECRET_FILE": secret,
         "PYTHONPYCACHEPREFIX": pycache,
         "PYTHONUNBUFFERED": "1",
     }
+    if config is not None:
+        injected["APP_CONFIG"] = config
     return {"PATH": PATH, **description.env, **base, **injected}

@@ -17,3 +17,15 @@ class DocumentError(BuildlessError):
 
 class LoadError(BuildlessError):
     """An object of the application cannot be loaded; the cause is chained."""
+
+
+class CommandError(BuildlessError):
+    """A command of the application is none: of no form that there is, or what it names is not there."""
+
+
+class NodeError(BuildlessError):
+    """A request that a node cannot do; the message says why, `details` is what was written meanwhile."""
+
+    def __init__(self, message: str, *details: str) -> None:
+        super().__init__(message)
+        self.details = details

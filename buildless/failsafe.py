@@ -27,6 +27,8 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
 from buildless import stopwatch
 from buildless.limits import WebLimits
+from buildless.location import tell_wsgi
+from buildless.sleep import Sleep
 from buildless.stopwatch import Environ, Ledger, Stopwatch, WsgiApp
 
 GRACEFUL = 30  # seconds that a process which ends gets to finish what it accepted; gunicorn's own default
@@ -36,8 +38,8 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 class Failsafe:
     """The hooks for one gunicorn. Made in the master; each worker goes on with its own copy after the fork."""
 
-    def __init__(self, limits: WebLimits) -> None:
-        self.limits = limits
+    def __init__(self, limits: WebLimits, sleep: Optional[Sleep] = None) -> None:
+        self.limits, self.sleep = limits, sleep
         self.ledger = Ledger(time.monotonic() + limits.boot)
         self.present: Set[int] = set()  # threads between pre_request and post_request
         self.door: List[Door] = []
@@ -89,6 +91,8 @@ class Failsafe:
 
     def pre_request(self, worker: Any, req: Any) -> None:
         self.present.add(threading.get_ident())
+        if self.sleep is not None:
+            self.sleep.touch()
 
     def post_request(self, worker: Any, req: Any, environ: Any, resp: Any) -> None:
         if resp is not None and resp.headers_sent:
@@ -106,6 +110,7 @@ class Failsafe:
         inner = stopwatch.timed(app, self.ledger)
 
         def call(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+            tell_wsgi(environ)
             waited = age(environ.get("HTTP_X_REQUEST_START"), time.time())
             if waited is None or waited <= self.limits.shed:
                 return inner(environ, start_response)
@@ -122,7 +127,7 @@ class Failsafe:
     # The thread that watches.
 
     def watch(self, worker: Any) -> None:
-        """Look, ten times in the time that a request may take, and end the process when it has to be. Never returns.
+        """Look, ten times in the time that a request may take, and end the process when it has to be.
 
         Should this thread fail (no memory, say), then its heartbeats end, and the master ends the process.
         """
@@ -138,11 +143,20 @@ class Failsafe:
             overdue = self.ledger.overdue(self.limits.request)
             if overdue:
                 self.retire(worker, overdue, tick)
+            if self.sleep is not None and self.may_sleep(self.sleep):
+                os.kill(os.getppid(), signal.SIGTERM)
+                return
             if self.shed > told:
                 say(
                     f"requests answered 503 because they had waited longer than {self.limits.shed:g} s: {self.shed - told}"
                 )
                 told = self.shed
+
+    def may_sleep(self, sleep: Sleep) -> bool:
+        """Whether nobody has asked this release for long. A request that still runs counts as one that comes now."""
+        if self.present:
+            sleep.touch()
+        return self.loaded and sleep.is_due()
 
     def retire(self, worker: Any, overdue: List[Stopwatch], tick: float) -> None:
         """Stop accepting, say which requests wedged the process and where, give the others their time, and end it."""

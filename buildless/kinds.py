@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Any, Iterator, Mapping
+from typing import Any, Iterator, Mapping, Sequence
 
 import yaml
 
-from .document import Check, Kind, Mistake, Problem, mistake, named, quoted, require, what
+from .document import Check, Mistake, Problem, mistake, named, require, what
+from .shape import TEXT, Kind, Schema, Shaped
+from .values import quoted
 
 SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 SIZES.update({"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40})
@@ -28,11 +30,14 @@ _MEANINGS.update({"value": "a default", "merge": "a merge"})
 
 def string(check: Check = str) -> Kind:
     """Text in one line."""
-    return lambda node: _checked(check, _one_line(node), node)
+    return Shaped(lambda node: _checked(check, _one_line(node), node), TEXT)
 
 
-def strings(check: Check = str) -> Kind:
-    """A tuple of texts, each once: a YAML list, or one text with commas between them (``deb: a, b``)."""
+def strings(check: Check = str, among: Sequence[str] = ()) -> Kind:
+    """A tuple of texts, each once: a YAML list, or one text with commas between them (``deb: a, b``).
+
+    `among` are those that an editor offers.
+    """
 
     def read_strings(node: yaml.Node) -> tuple[Any, ...]:
         found: list[Any] = []
@@ -46,7 +51,30 @@ def strings(check: Check = str) -> Kind:
             raise Mistake(*problems)
         return tuple(dict.fromkeys(found))
 
-    return read_strings
+    return Shaped(read_strings, _list({"enum": list(among)} if among else TEXT))
+
+
+def lines(check: Check = str) -> Kind:
+    """A tuple of texts, a line each: a YAML list, or one text. Commas and tabs are parts of a line."""
+
+    def read_lines(node: yaml.Node) -> tuple[Any, ...]:
+        items = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        if isinstance(node, yaml.SequenceNode):
+            require(node, "seq")
+        found: list[Any] = []
+        problems: list[Problem] = []
+        if not items:
+            problems.extend(mistake(node, "the list is empty; write something into it, or leave it out").problems)
+        for item in items:
+            try:
+                found.append(_checked(check, _text(item), item))
+            except Mistake as wrong:
+                problems.extend(wrong.problems)
+        if problems:
+            raise Mistake(*problems)
+        return tuple(found)
+
+    return Shaped(read_lines, _list(TEXT))
 
 
 def string_map(check_name: Check) -> Kind:
@@ -61,15 +89,18 @@ def string_map(check_name: Check) -> Kind:
     def absent(node: yaml.Node) -> str:
         raise mistake(node, 'there is no value; write "" for an empty one')
 
-    return named(check_name, value, absent)
+    return named(check_name, Shaped(value, TEXT), absent)
 
 
-def boolean(node: yaml.Node) -> bool:
-    """True or False, in any of YAML's spellings (``yes``, ``on``)."""
+def _boolean(node: yaml.Node) -> bool:
     text = _scalar(node).lower()
     if not node.tag.endswith(":bool") or text not in yaml.SafeLoader.bool_values:
         raise mistake(node, f"{quoted(_scalar(node))} is neither true nor false; write one of them, without quotes")
     return yaml.SafeLoader.bool_values[text]
+
+
+boolean: Kind = Shaped(_boolean, {"type": "boolean"})
+"""True or False, in any of YAML's spellings (``yes``, ``on``)."""
 
 
 def integer(least: int = 0, most: int = 10**9) -> Kind:
@@ -81,7 +112,7 @@ def integer(least: int = 0, most: int = 10**9) -> Kind:
             raise mistake(node, f"{quoted(text)} is no whole number from {least} to {most}; write one, such as {least}")
         return int(text)
 
-    return read_integer
+    return Shaped(read_integer, {"type": "integer", "minimum": least, "maximum": most})
 
 
 def size(least: int = 1) -> Kind:
@@ -94,7 +125,7 @@ def size(least: int = 1) -> Kind:
             raise mistake(node, f"{quoted(_scalar(node))} is no size; {advice}")
         return int(found)
 
-    return read_size
+    return Shaped(read_size, TEXT)
 
 
 def duration(zero: bool = False) -> Kind:
@@ -107,7 +138,12 @@ def duration(zero: bool = False) -> Kind:
             raise mistake(node, f"{quoted(_scalar(node))} is no length of time; {advice}")
         return float(found / 1000)
 
-    return read_duration
+    return Shaped(read_duration, {"type": ["string", "number"]})
+
+
+def _list(item: Schema) -> Schema:
+    """Texts in a list, or in one line with commas between them."""
+    return {"anyOf": [{"type": "string"}, {"type": "array", "items": item, "minItems": 1}]}
 
 
 def _items(node: yaml.Node, problems: list[Problem]) -> Iterator[tuple[str, yaml.Node]]:

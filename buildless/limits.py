@@ -46,3 +46,6 @@ class WebLimits:
 
     max_requests_jitter: int = 500
     """At most so many requests more, by chance, so that processes are not replaced at the same time."""
+
+    linger: float = 0.0
+    """Seconds without a request after which a release that is not live ends by itself; 0 is never."""

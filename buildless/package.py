@@ -6,13 +6,21 @@ import functools
 import importlib
 import os
 import sys
-import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, Union
 
+from buildless import activation
+from buildless.command import TIMEOUT, Job, Result, parse_command, perform
 from buildless.description import Description, parse
+from buildless.environ import environ
 from buildless.errors import LoadError
+from buildless.explanation import cannot
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from buildless.environ import Injected
 
 DESCRIPTION = "app.yaml"
 RUNNER = "__runner__"
@@ -20,7 +28,7 @@ RUNNER = "__runner__"
 
 
 class AppPackage:
-    """The application in `directory`, which must hold an app.yaml.
+    """The application in `directory`, which must hold an app.yaml; `libraries` are directories outside of it (``pip:``).
 
     >>> import tempfile
     >>> home = Path(tempfile.mkdtemp())
@@ -32,11 +40,13 @@ class AppPackage:
     'application'
     >>> package.wsgi_app({}, None)
     [b'hello']
+    >>> package.run_command("hello_doctest:print_nothing").success
+    False
     >>> sys.path.remove(str(package.directory))
     """
 
-    def __init__(self, directory: Union[str, os.PathLike[str]]) -> None:
-        self.directory = Path(os.path.realpath(directory))
+    def __init__(self, directory: Union[str, os.PathLike[str]], libraries: Sequence[str] = ()) -> None:
+        self.directory, self.libraries = Path(os.path.realpath(directory)), tuple(libraries)
 
     @functools.cached_property
     def description(self) -> Description:
@@ -49,12 +59,41 @@ class AppPackage:
             ) from error
         return parse(text, DESCRIPTION)
 
+    def environ(self, **injected: Unpack[Injected]) -> Dict[str, str]:
+        """Every environment variable that a process of the application gets: see `buildless.environ.environ`."""
+        return environ(self.description, **injected)
+
     def activate(self) -> None:
-        """Put the root of the tree, then `paths`, in front of everything else on sys.path; safe to repeat."""
-        ours = [str(self.directory), *(str(self.directory / path) for path in self.description.paths)]
-        ours = list(dict.fromkeys(ours))
-        sys.path[:] = [*ours, *(path for path in sys.path if path not in ours)]
-        importlib.invalidate_caches()
+        """Put the root of the tree, `paths` and `libraries` in front of everything else on sys.path, with what .pth files in
+        them add, and run the tree's sitecustomize.py (see `buildless.activation`). Raises LoadError; safe to repeat.
+        """
+        activation.put_first(self._activated)
+
+    @functools.cached_property
+    def _activated(self) -> Tuple[str, ...]:
+        """The directories for sys.path; what there is to run has run, once."""
+        return activation.activate(self.directory, self.description.paths, self.libraries)
+
+    def run_command(
+        self,
+        command: Union[str, Sequence[str]],
+        environ: Optional[Mapping[str, str]] = None,
+        *,
+        timeout: float = TIMEOUT,
+        on_output: Optional[Callable[[str], None]] = None,
+        python: Optional[str] = None,
+    ) -> Result:
+        """Run a command of the application in a process of its own, and return how that ended and what it wrote.
+
+        `command` is a URL path, a Python script or another program of the tree with arguments, or ``module:function`` with
+        arguments (see `buildless.command`). `environ` is all of its environment, by default this process's own, which is right
+        where that was injected. After `timeout` seconds it is ended. `on_output` gets the text as it comes, `python` is the
+        interpreter. What fails is a Result, too; raises CommandError for a command that names nothing.
+        """
+        argv = parse_command(command, self.directory)
+        variables = dict(os.environ if environ is None else environ)
+        job = Job(self.directory, self.libraries, argv, variables, python or sys.executable)
+        return perform(job, timeout, on_output)
 
     def load_object(self, spec: str) -> Any:
         """The object that `spec`, ``module:object``, names; both may be dotted. Raises LoadError, with the cause chained."""
@@ -64,7 +103,7 @@ class AppPackage:
         try:
             found: Any = importlib.import_module(module_name)
         except (Exception, SystemExit) as error:
-            raise LoadError(f"{spec} cannot be loaded: {_last_line(error)}{_advice(error)}") from error
+            raise cannot(f"{spec} cannot be loaded", error) from error
         try:
             for name in attributes.split("."):
                 found = getattr(found, name)
@@ -91,6 +130,17 @@ class AppPackage:
             )
         return found  # type: ignore[no-any-return]
 
+    @functools.cached_property
+    def asgi_app(self) -> Callable[..., Any]:
+        """The ASGI application that `app` names. Raises LoadError."""
+        name = self.description.app or ""
+        found = self.load_object(name)
+        if not callable(found):
+            raise LoadError(
+                f"{name} is a {type(found).__name__}, not an ASGI application: name something that can be called"
+            )
+        return found  # type: ignore[no-any-return]
+
     def _run(self, relative: str) -> ModuleType:
         """The code of a runner file, run as a module. Compiled here: a loader would mix up the caches of run.wsgi and run.py."""
         path = self.directory / relative
@@ -101,33 +151,5 @@ class AppPackage:
             exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102
         except (Exception, SystemExit) as error:
             del sys.modules[RUNNER]
-            raise LoadError(f"{relative} cannot be loaded: {_last_line(error)}{_advice(error)}") from error
+            raise cannot(f"{relative} cannot be loaded", error) from error
         return module
-
-
-def explain(error: BaseException, directory: Path) -> str:
-    """What the author of the application wants to read: the traceback from the first line of code below `directory` on,
-    without the frames of those who loaded it, and the message of a LoadError last.
-    """
-    cause = error.__cause__ if isinstance(error, LoadError) and error.__cause__ is not None else error
-    seen = set()
-    link: BaseException | None = cause
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
-        trace = link.__traceback__
-        while trace is not None and not trace.tb_frame.f_code.co_filename.startswith(f"{directory}{os.sep}"):
-            trace = trace.tb_next
-        link.__traceback__ = trace
-        link = link.__cause__ or link.__context__
-    lines = traceback.format_exception(type(cause), cause, cause.__traceback__)
-    return "".join([*lines, *([] if cause is error else [f"{error}\n"])])
-
-
-def _last_line(error: BaseException) -> str:
-    return traceback.format_exception_only(type(error), error)[-1].strip()
-
-
-def _advice(error: BaseException) -> str:
-    if isinstance(error, ModuleNotFoundError):
-        return "; put it in the tree and its directory in `paths:`, or name the package that has it under `deb:`"
-    return ""

@@ -2,15 +2,18 @@
 
 RELEASE_DIR holds `tree`, a symlink to the version's directory, and `settings`, JSON: app, environment, release, version, `environ`
 (every variable that the application sees) and `web` (WebLimits). The listening socket is inherited, and stays the parent's.
-Exit status: 0 after SIGTERM (what was accepted is finished, for at most 30 s), 2 for a release that cannot be run, 4 when the
-application does not load. SIGINT and SIGQUIT end it at once. There is no reload: a change is a new release.
+An application that is a command is the work of `buildless.process`, PHP files that of `buildless.php`.
+`libraries`, if there, are directories for sys.path; `around` are functions from one WSGI application to another.
+systemd is told when every process has loaded the application (NOTIFY_SOCKET).
+Exit status: 0 after SIGTERM (what was accepted is finished, for at most 30 s), which it sends to itself when nobody asked for
+long (`sleep`); 2 for a release that cannot be run, 4 when the application does not load. SIGINT and SIGQUIT end it at once.
+There is no reload: a change is a new release.
 """
 
 from __future__ import annotations
 
 import argparse
 import fcntl
-import json
 import logging
 import mmap
 import os
@@ -18,54 +21,33 @@ import select
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, List, Optional, Sequence, Union
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
+from buildless import php, process
+from buildless.asgi import AsyncFailsafe
 from buildless.errors import BuildlessError, LoadError
+from buildless.explanation import explain
 from buildless.failsafe import Failsafe, say
-from buildless.limits import WebLimits
-from buildless.package import AppPackage, explain
+from buildless.notify import Notify
+from buildless.package import AppPackage
+from buildless.processes import WEB
+from buildless.release import Release, enter, read_release
 
 LISTEN_FD = 3  # sd_listen_fds(3): where systemd passes a socket, and where gunicorn looks for one that is not its own
 NOISE = ("Worker (pid:%s) exited with code %s.", "Shutting down: %s", "Reason: %s")
 
 
-@dataclass(frozen=True)
-class Release:
-    """What is in a release's directory."""
-
-    package: AppPackage
-    environ: Dict[str, str]
-    limits: WebLimits
-
-
-def read_release(directory: Path) -> Release:
-    """Read a release, following its links once, here. Raises BuildlessError for one that has nothing to run."""
-    try:
-        settings = json.loads((directory / "settings").read_bytes())
-        environ, limits = dict(settings["environ"]), WebLimits(**settings["web"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BuildlessError(
-            f"{directory / 'settings'} cannot be used ({error!r}): deploy the release again"
-        ) from error
-    package = AppPackage(directory / "tree")
-    if "wsgi" not in package.description.platform:
-        raise BuildlessError(
-            f"a release whose platform is {', '.join(package.description.platform)} has no web process to run"
-        )
-    return Release(package, environ, limits)
-
-
 class Boot:
     """What the processes of one web server tell each other, and whoever waits for them, while they load the application."""
 
-    def __init__(self, ready_fd: Optional[int]) -> None:
-        self.ready_fd = ready_fd
+    def __init__(self, ready_fd: Optional[int], notify: Notify) -> None:
+        self.ready_fd, self.notify = ready_fd, notify
         self.loaded = mmap.mmap(-1, 1)  # shared by all processes: whether any has loaded it
         self.token, write = os.pipe()  # one byte: whoever reads it reports the failure
         os.write(write, b"1")
@@ -76,6 +58,7 @@ class Boot:
     def ready(self) -> None:
         """Say that this process has loaded the application. It is all the same to us whether anybody still listens."""
         self.loaded[0] = 1
+        self.notify.loaded()
         if self.ready_fd is not None:
             try:
                 os.write(self.ready_fd, f"ready {os.getpid()}\n".encode())
@@ -102,8 +85,10 @@ class Boot:
 class Server(BaseApplication):  # type: ignore[misc]
     """gunicorn, embedded as its documentation says ('Custom Application'): no configuration file, no GUNICORN_CMD_ARGS."""
 
-    def __init__(self, package: AppPackage, failsafe: Failsafe, boot: Boot) -> None:
-        self.package, self.failsafe, self.boot = package, failsafe, boot
+    def __init__(
+        self, package: AppPackage, failsafe: Union[Failsafe, AsyncFailsafe], boot: Boot, around: Sequence[str] = ()
+    ) -> None:
+        self.package, self.failsafe, self.boot, self.around = package, failsafe, boot, around
         self.halted = False
         super().__init__()
 
@@ -130,7 +115,12 @@ class Server(BaseApplication):  # type: ignore[misc]
         """The application, in a worker. Whatever it raises is reported without the frames of gunicorn."""
         try:
             self.package.activate()
-            return self.failsafe.wrap(self.package.wsgi_app)
+            if isinstance(self.failsafe, AsyncFailsafe):
+                return self.failsafe.wrap(self.package.asgi_app)
+            app = self.package.wsgi_app
+            for name in self.around:
+                app = self.package.load_object(name)(app)
+            return self.failsafe.wrap(app)
         except LoadError as error:
             self.boot.failed(explain(error, self.package.directory))
 
@@ -168,20 +158,8 @@ def take_descriptors(listener: int, ready: Optional[int]) -> Optional[int]:
     return ready
 
 
-def enter(release: Release) -> None:
-    """Make this process the application's: its environment, its directory, and nothing of ours in front of its own modules."""
-    if not getattr(sys.flags, "safe_path", False) and sys.path[:1] in ([""], [os.getcwd()]):
-        del sys.path[0]  # python -m puts the current directory there
-    os.chdir(release.package.directory)
-    os.environ.clear()
-    os.environ.update(release.environ)
-    time.tzset()
-    sys.pycache_prefix = release.environ.get("PYTHONPYCACHEPREFIX")
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-
-
-def main(argv: Optional[List[str]] = None) -> None:
+def main(argv: Optional[List[str]] = None, own_ports: bool = False) -> None:
+    """`own_ports` as for `buildless.process`: this is a node, where nginx is in front."""
     parser = argparse.ArgumentParser(prog="python3 -m buildless.web", description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("release", metavar="RELEASE_DIR", type=Path)
     parser.add_argument("--fd", type=int, default=LISTEN_FD, help="the listening socket (default: %(default)s)")
@@ -189,14 +167,36 @@ def main(argv: Optional[List[str]] = None) -> None:
         "--ready-fd", type=int, help="a pipe; each process writes 'ready PID' when it has loaded the application"
     )
     arguments = parser.parse_args(argv)
+    manager = os.environ.get("NOTIFY_SOCKET")  # the application does not see it
     try:
         release = read_release(arguments.release)
+        platform = release.package.description.platform
+        if "command" in platform or ("php" in platform and not own_ports):
+            enter(release)
+            command = php.server(release) if "php" in platform else release.process(WEB)
+            process.listen(release, WEB, command, manager, arguments.fd, arguments.ready_fd, own_ports)
+        if "php" in platform:
+            php.fpm(release, arguments.fd, manager)
+        if not {"wsgi", "asgi"} & set(platform):
+            raise BuildlessError(f"a release whose platform is {', '.join(platform)} has no web process to run")
     except BuildlessError as error:
         parser.exit(2, f"{error}\n")
     enter(release)
-    boot = Boot(take_descriptors(arguments.fd, arguments.ready_fd))
+    run(release, manager, arguments)
+
+
+def run(release: Release, manager: Optional[str], arguments: argparse.Namespace) -> None:
+    """Run the web server until it ends."""
+    ready = take_descriptors(arguments.fd, arguments.ready_fd)
+    boot = Boot(ready, Notify(manager, release.limits.processes))
     logging.getLogger("gunicorn.error").addFilter(quiet)
-    Server(release.package, Failsafe(release.limits), boot).run()
+    kind = AsyncFailsafe if "asgi" in release.package.description.platform else Failsafe
+    if kind is AsyncFailsafe and find_spec("uvicorn") is None:
+        sys.stderr.write(
+            "uvicorn is not installed, which runs ASGI applications; run: apt-get install python3-uvicorn\n"
+        )
+        sys.exit(2)
+    Server(release.package, kind(release.limits, release.sleep()), boot, release.around).run()
 
 
 if __name__ == "__main__":

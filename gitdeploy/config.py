@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from buildless.description import hostname
-from buildless.document import Kind, Section, nearest, quoted, read, section, sections
+from buildless.document import Section, named, nearest, read, section, sections
 from buildless.errors import DocumentError
-from buildless.kinds import duration, integer, size, string, strings
+from buildless.kinds import duration, integer, size, string, string_map, strings
 from buildless.limits import WebLimits
+from buildless.shape import Kind
+from buildless.values import hostname, quoted
 
 from . import names
 from .errors import BadName, ConfigError
@@ -28,7 +30,12 @@ LEAST_MEMORY = 16_000_000
 
 @dataclass(frozen=True)
 class Environment:
-    """One place that apps are pushed to. `branch` None: the first push of main or master decides; `users` None: everybody."""
+    """One place that apps are pushed to. `branch` None: the first push of main or master decides; `users` None: everybody.
+
+    A push is refused when more than `missing` of its nodes are down. `balancer` is the node that shares requests out to them.
+    `services` is the node that has the databases and so on of its apps; None: its only one. `default_app` is the app that answers
+    for the host names that nobody has.
+    """
 
     name: str
     nodes: tuple[str, ...] = (EMBEDDED,)
@@ -36,6 +43,10 @@ class Environment:
     users: tuple[str, ...] | None = None
     domain: str | None = None
     web: WebLimits = field(default_factory=WebLimits)
+    missing: int = 0
+    balancer: str | None = None
+    services: str | None = None
+    default_app: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,9 @@ class Limits:
 
     ping: float = 10.0
     """The answer that shows that it works."""
+
+    update: float = 3600.0
+    """A command of the application's own during a deploy, such as a migration."""
 
     step: float = 600.0
     """Any other step of a deploy."""
@@ -80,7 +94,8 @@ class Config:
     """A server's settings. An app ``shop`` answers as ``shop.DOMAIN`` in the default environment, else ``shop.ENVIRONMENT.DOMAIN``.
 
     `python` is the interpreter of applications on the embedded node; None leaves the choice to the server.
-    `admins` may change other people's keys over ssh; None: everybody who has a key.
+    `admins` may change other people's keys over ssh; None: everybody who has a key. `providers` are where create-node makes
+    machines: the settings of each, as libcloud calls them (see gitdeploy.nodes.cloud).
     """
 
     environments: Mapping[str, Environment] = field(default_factory=_default_environments)
@@ -90,6 +105,7 @@ class Config:
     default_environment: str = "production"
     python: str | None = None
     admins: tuple[str, ...] | None = None
+    providers: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {"local": {"driver": "nspawn"}})
 
 
 def load(path: str | os.PathLike[str]) -> Config:
@@ -168,9 +184,9 @@ def _environment_name(text: str) -> str:
     return name
 
 
-def _node(text: str) -> str:
-    if text != EMBEDDED:
-        raise ValueError(f"there is no node {quoted(text)}; {EMBEDDED} is the only one so far: write that")
+def _provider_setting(text: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*", text):
+        raise ValueError(f"{quoted(text)} is no setting; write one as libcloud calls it, such as key, secret, region")
     return text
 
 
@@ -196,10 +212,14 @@ WEB: Mapping[str, Kind] = {
 }
 
 ENVIRONMENT: Mapping[str, Kind] = {
-    "nodes": strings(_node),
+    "nodes": strings(_name(names.node_name)),
+    "missing": integer(),
+    "balancer": string(_name(names.node_name)),
+    "services": string(_name(names.node_name)),
     "branch": string(_name(names.branch_name)),
     "users": strings(_name(names.user_name)),
     "domain": string(hostname),
+    "default_app": string(_name(names.app_name)),
     "web": section(WEB),
 }
 
@@ -209,6 +229,7 @@ LIMITS: Mapping[str, Kind] = {
     "files": integer(1),
     "boot": duration(),
     "ping": duration(),
+    "update": duration(),
     "step": duration(),
     "wait": duration(),
 }
@@ -221,6 +242,7 @@ KINDS: Mapping[str, Kind] = {
     "domain": string(hostname),
     "python": string(_interpreter),
     "admins": strings(_name(names.user_name)),
+    "providers": named(_name(names.provider_name), string_map(_provider_setting), lambda node: {}),
     "limits": section(LIMITS),
     "keep": section(KEEP),
     "web": section(WEB),

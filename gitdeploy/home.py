@@ -5,13 +5,15 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import pwd
 import stat
 import tempfile
 import time
 from pathlib import Path
 
 from .deploy.journal import Journal
-from .errors import ConfigError, ServerRunning
+from .errors import ConfigError, Refused, ServerRunning
+from .nodes.fleet import Fleet, Logins
 from .ssh.keys import Users
 
 SOCKET_PATH = 107  # bytes that a unix socket's path may have (unix(7))
@@ -26,6 +28,8 @@ class Home:
         self.config = self.path / "gitdeploy.yaml"
         self.host_key = self.path / "host_key" / "ssh_host_ed25519_key"
         self.users = Users(self.path / "keys")
+        self.fleet = Fleet(self.path / "nodes")
+        self.logins = Logins(self.path / "ssh")
         self.journal = Journal(self.path / "deploys", time.time)
         self.lock = -1
 
@@ -44,14 +48,30 @@ class Home:
         return self.run / "control.sock"
 
     def make(self) -> None:
-        """Make what is not there: the home, its commented gitdeploy.yaml, the directory for sockets."""
+        """Make what is not there: the home, its commented gitdeploy.yaml, the directories for secrets and for sockets."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self.path / "secrets").mkdir(exist_ok=True, mode=0o700)
         self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
         status = self.run.lstat()
-        if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode):
+        owners = {os.getuid(), self.path.stat().st_uid}  # root may work on the home of a service
+        if status.st_uid not in owners or not stat.S_ISDIR(status.st_mode):
             raise ConfigError(f"{self.run} belongs to somebody else; remove it, or set XDG_RUNTIME_DIR")
         if not self.config.exists():
             self.config.write_bytes((Path(__file__).parent / "gitdeploy.example.yaml").read_bytes())
+
+    def owner(self) -> os.stat_result | None:
+        """Whose it is; None if there is none yet. Raises Refused for who may not work on it: he is neither that user nor root."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Refused(f"{self.path} cannot be looked at: {error.strerror}; take another --home") from error
+        if os.geteuid() not in (0, found.st_uid):
+            raise Refused(
+                f"{self.path} belongs to {user_name(found.st_uid)}; do this as root, such as with sudo, or take another --home"
+            )
+        return found
 
     def clean(self) -> None:
         """Remove the sockets of a server that was killed; only for who has taken the home."""
@@ -76,3 +96,34 @@ class Home:
             raise ServerRunning(
                 f"a server is running on {self.path} already; stop it first, or take another --home"
             ) from None
+
+
+def user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def give(top: Path, uid: int, gid: int) -> bool:
+    """Make a user the owner of a file, or of a directory and all that is in it; says whether anything was not his.
+
+    For root, and safe against that user: he may put other things in its place meanwhile, even links to what is root's.
+    """
+    changed = give_one(top, None, uid, gid)
+    if top.is_dir() and not top.is_symlink():
+        for _, directories, files, inside in os.fwalk(top):
+            for name in (*directories, *files):
+                changed |= give_one(name, inside, uid, gid)
+    return changed
+
+
+def give_one(name: str | Path, inside: int | None, uid: int, gid: int) -> bool:
+    """The same for a single name, in a directory that is held open (`inside`); one that is gone is fine."""
+    try:
+        if os.stat(name, dir_fd=inside, follow_symlinks=False).st_uid == uid:
+            return False
+        os.chown(name, uid, gid, dir_fd=inside, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True

@@ -71,6 +71,16 @@ def environment_name(text: str) -> str:
     return _label("an environment", "staging", text)
 
 
+def node_name(text: str) -> str:
+    """A node's name: a DNS label (RFC 1123), since a machine made by create-node gets it as its host name."""
+    return _label("a node", "web1", text)
+
+
+def provider_name(text: str) -> str:
+    """A provider's name, of those that gitdeploy.yaml lists."""
+    return _label("a provider", "local", text)
+
+
 def user_name(text: str) -> str:
     """The name of a person who may push: at most 32 characters, of the kind that Debian's adduser takes."""
     if not _USER.fullmatch(text):

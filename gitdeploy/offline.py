@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 from twisted.internet.defer import Deferred
 
 from . import config, names
 from .deploy.queue import Queue
 from .deploy.site import Site
-from .errors import GitdeployError, ServerRunning
+from .errors import GitdeployError, NotFound, ServerRunning
 from .home import Home
+from .nodes.node import Node
 from .runner import Runner
 from .ssh.commands.call import Call, CommandSpec
+from .ssh.session import Program
 
 
 class Terminal:
@@ -32,8 +35,27 @@ class Terminal:
     def error(self, text: str) -> None:
         print(text, file=sys.stderr)
 
+    terminal = None
+
+    def streams(self) -> NoReturn:
+        raise GitdeployError("this runs over ssh alone; write: ssh -p PORT deploy@HOST run APP COMMAND")
+
+    def attach(self, program: Program) -> NoReturn:
+        raise AssertionError("there are no streams to attach it to")
+
     async def read(self) -> str:
         return self.stdin
+
+    async def receive(self) -> bytes:
+        raise NotImplementedError  # no command that works without a server takes bytes
+
+    async def send(self, data: bytes) -> None:
+        raise NotImplementedError
+
+
+def no_node(name: str) -> Node:
+    """Nodes are asked by a server."""
+    raise NotFound(f"{name} cannot be asked, as no server runs")
 
 
 def run_offline(home: Home, spec: CommandSpec, args: list[str], stdin: str) -> int:
@@ -44,7 +66,7 @@ def run_offline(home: Home, spec: CommandSpec, args: list[str], stdin: str) -> i
         )
     home.make()
     settings = config.load(home.config)
-    site = Site(None, Runner(None), home.path, settings, {}, home.journal, Queue(None), offline=True)
+    site = Site(None, Runner(None), home.path, settings, no_node, home.journal, Queue(None), home.fleet, offline=True)
 
     def place(text: str) -> names.Place:
         return names.repository(text, settings.environments, settings.default_environment)

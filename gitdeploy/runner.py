@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from twisted.internet import error, protocol
 from twisted.internet.defer import CancelledError, Deferred
@@ -17,8 +19,12 @@ from twisted.python.failure import Failure
 from .errors import CommandFailed
 
 KILL_AFTER = 2.0  # seconds between asking a process group to end and ending it
-BOUND = ("setpriv", "--pdeathsig", "KILL", "--", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"')
-"""Ends a process with its parent, whose pid follows; the shell sees to a parent that was gone before setpriv(1) asked."""
+BOUND = (
+    "setpriv", "--inh-caps=-all", "--ambient-caps=-all", "--pdeathsig", "KILL",
+    "--", "sh", "-c", '[ "$PPID" = "$0" ] && exec "$@"',
+)  # fmt: skip
+"""Ends a process with its parent, whose pid follows; the shell sees to a parent that was gone before setpriv(1) asked.
+What a service may do beyond its user, listen on port 80, is the server's alone."""
 TAIL = 30  # lines of output that an error carries
 
 
@@ -144,6 +150,49 @@ class Runner:
         if status and check:
             raise CommandFailed(f"{command.argv[0]} ended with exit code {status}", str(command), *tail)
         return bytes(output.out)
+
+
+def call(command: Command, *, timeout: float, stdin: bytes = b"") -> bytes:
+    """Run `command` as `Runner.run` does, for code that has no reactor: it blocks. Raises CommandFailed.
+
+    Unlike with `Runner.run` the details are the last lines of both outputs: tools such as debootstrap(8) use either.
+    """
+    bound = () if command.survives else (*BOUND, str(os.getpid()))
+    pipe = subprocess.PIPE
+    try:
+        process = subprocess.Popen(
+            (*bound, *command.argv), env=dict(command.env), cwd=command.cwd, start_new_session=True,
+            stdin=pipe, stdout=pipe, stderr=pipe,
+        )  # fmt: skip
+    except OSError as error:
+        raise CommandFailed(f"{command.argv[0]} cannot be started: {error.strerror}", str(command)) from error
+    with process:
+        try:
+            out, err = process.communicate(stdin, timeout)
+        except BaseException as error:
+            signal_group(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise CommandFailed(
+                    f"{command.argv[0]} took longer than {timeout:g} s and was stopped", str(command)
+                ) from error
+            raise
+    if process.returncode:
+        tail = (out + err).decode("utf-8", "replace").splitlines()[-TAIL:]
+        status = process.returncode if process.returncode > 0 else 128 - process.returncode
+        raise CommandFailed(f"{command.argv[0]} ended with exit code {status}", str(command), *tail)
+    return out
+
+
+def become(command: Command) -> NoReturn:
+    """Let this process be `command` from now on: terminal, signals and exit status are the command's own. Raises CommandFailed."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        os.chdir(command.cwd or ".")
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # what is ignored stays so; handlers do not
+        os.execvpe(command.argv[0], command.argv, dict(command.env))  # noqa: S606
+    except OSError as error:
+        raise CommandFailed(f"{command.argv[0]} cannot be started: {error.strerror}", str(command)) from error
 
 
 def end_group(reactor: IReactorTime, transport: Any, after: float = KILL_AFTER) -> IDelayedCall | None:

@@ -12,21 +12,31 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.endpoints import serverFromString
 from twisted.logger import Logger
 
+from buildless.values import split_location
+
 from . import config, names
 from .control import ControlFactory
 from .deploy.again import deploy_again
+from .deploy.destruction import Destruction
 from .deploy.pipeline import Deploy
 from .deploy.queue import Queue
-from .deploy.reconcile import deploy_lacking, reconcile
+from .deploy.reconcile import bring_back, catch_up, settle_all
 from .deploy.site import Site
 from .errors import ConfigError, GitdeployError
 from .home import Home
 from .installed import directory
 from .names import Place
+from .nodes.answers import Answers
 from .nodes.embedded import EmbeddedNode
+from .nodes.fleet import Machine
+from .nodes.jobs import Jobs
+from .nodes.kit import Kit
+from .nodes.machine import Machines
+from .nodes.node import Node
+from .outfit import outfit, read_kit
 from .runner import Runner
 from .ssh.command import Command
-from .ssh.commands.call import Call
+from .ssh.commands.call import Call, Change
 from .ssh.commands.table import find
 from .ssh.endpoint import Endpoint, host_key
 from .ssh.session import CommandIO, Service
@@ -45,11 +55,24 @@ class Server:
         self.endpoint: Endpoint | None = None
         self.front: Front | None = None
         self.http_port = 0
+        self.kit: Kit | None = None
         runner = Runner(reactor)
         python = settings.python or default_python()
         self.node = EmbeddedNode(reactor, runner, home.path / "node", home.run, python, self.url)
+        self.jobs = Jobs(self.node)
+        self.machines = Machines(
+            reactor, runner, home.fleet, home.logins.server, home.run, self.bring_back, self.setup_version
+        )
         self.site = Site(
-            reactor, runner, home.path, settings, {self.node.name: self.node}, home.journal, Queue(reactor)
+            reactor,
+            runner,
+            home.path,
+            settings,
+            self.find_node,
+            home.journal,
+            Queue(reactor),
+            home.fleet,
+            self.bring_back,
         )
         self.service = Service(
             reactor=reactor,
@@ -72,18 +95,23 @@ class Server:
         self.node.prepare()
         self.site.clean()
         self.home.clean()
-        self.front = Front(self.reactor, self.node.resolve)
+        answers = Answers(self.node)
+        self.front = Front(self.reactor, answers.live)
         http = await self.listen(self.http, self.front)
         self.http_port = http.getHost().port
         await self.listen(
             f"unix:{quote(self.home.run / 'front.sock')}:mode=600:lockfile=0",
-            Front(self.reactor, self.node.resolve_checked),
+            Front(self.reactor, answers.checked),
         )
         await self.listen(f"unix:{quote(self.home.control)}:mode=600:lockfile=0", ControlFactory(self.command))
-        lacking = await reconcile(self.site)
+        for place in self.site.places():
+            self.site.journal.interrupt(place.app, place.environment)
+        lacking = await settle_all(self.site, self.node)
+        self.jobs.start()
         self.endpoint = Endpoint(self.reactor, host_key(self.home.host_key), self.home.users, self.service)
         ssh = await self.listen(self.ssh, self.endpoint)
-        Deferred.fromCoroutine(deploy_lacking(self.site, lacking))
+        Deferred.fromCoroutine(catch_up(self.site, self.node, lacking))
+        self.connect()
         return f"ready ssh={shown(ssh)} http={shown(http)}"
 
     async def listen(self, description: str, factory: Any) -> Any:
@@ -112,6 +140,8 @@ class Server:
             await self.endpoint.close()
         if self.front is not None:
             self.front.close()
+        self.jobs.stop()
+        self.machines.close()
         await self.node.stop_all()
         await DeferredList(stopping, consumeErrors=True)
 
@@ -125,12 +155,40 @@ class Server:
                 log.error("{problem}", problem=problem)
             return
         log.info("read gitdeploy.yaml again")
+        self.connect()
+
+    # Its nodes.
+
+    def find_node(self, name: str) -> Node:
+        """The node called `name`. Raises NotFound."""
+        return self.node if name == self.node.name else self.machines.get(name)
+
+    def setup_version(self, machine: Machine) -> str:
+        """The version of the set-up that a machine should have by now."""
+        if self.kit is None:
+            self.kit = read_kit()
+        return outfit(self.kit, machine, self.site.config, self.home.fleet, self.home.logins).version
+
+    def connect(self) -> None:
+        """Connect to every machine that an environment names; what is not there yet is for whoever pushes to hear."""
+        environments = self.site.config.environments.values()
+        for name in {name for one in environments for name in (*one.nodes, one.services) if name is not None}:
+            try:
+                self.find_node(name)
+            except GitdeployError as error:
+                log.warn("{error}", error=str(error))
+
+    def bring_back(self, node: Node) -> None:
+        """A node has been connected to, or lacks something: bring it up to date, in the background."""
+        work = Deferred.fromCoroutine(bring_back(self.site, node))
+        work.addErrback(lambda failure: log.failure("bringing back {name}", name=node.name, failure=failure))
 
     # What sessions ask.
 
-    def url(self, host: str) -> str:
-        """Where a browser finds a host name here."""
-        return f"http://{host}/" if self.http_port == 80 else f"http://{host}:{self.http_port}/"
+    def url(self, location: str) -> str:
+        """Where a browser finds a location here."""
+        host, path = split_location(location)
+        return f"http://{host}{path}/" if self.http_port == 80 else f"http://{host}:{self.http_port}{path}/"
 
     def place(self, path: str) -> Place:
         return names.repository(path, self.site.config.environments, self.site.config.default_environment)
@@ -151,14 +209,26 @@ class Server:
                 raise GitdeployError(f"{user} may not do that in {found.environment}")
             return found
 
-        async def again(found: Place, who: str, source: str, commit: str | None, show: Callable[[bytes], None]) -> str:
+        async def again(
+            place: Place,
+            user: str,
+            source: str,
+            commit: str | None,
+            show: Callable[[bytes], None],
+            change: Change | None = None,
+        ) -> str:
             def allowed() -> bool:
-                return io.allowed() and (self.may(user, found) or not io.remote)
+                return io.allowed() and (self.may(user, place) or not io.remote)
 
-            return await deploy_again(self.site, found, who, source, commit, show, allowed)
+            return await deploy_again(self.site, place, user, source, commit, show, allowed, change)
+
+        async def destroy(place: Place, user: str, show: Callable[[bytes], None]) -> None:
+            ending = Destruction(self.site, place, user)
+            ending.show(show)
+            await ending.run()
 
         return await spec.run(
-            Call(user, args, io, self.site, self.home.users, place, lambda found: self.may(user, found), again)
+            Call(user, args, io, self.site, self.home.users, place, lambda found: self.may(user, found), again, destroy)
         )
 
 

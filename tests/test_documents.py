@@ -8,6 +8,8 @@ import docutils.core
 import docutils.utils
 import pytest
 
+from gitdeploy.develop.table import DEVELOP
+from gitdeploy.local.table import LOCAL
 from gitdeploy.ssh.commands.table import COMMANDS
 
 ROOT = Path(__file__).parent.parent
@@ -35,8 +37,8 @@ def test_the_readme_names_the_other_documents() -> None:
 
 def test_every_command_is_documented() -> None:
     text = (ROOT / "docs" / "commands.rst").read_text(encoding="utf-8")
-    titles = set(re.findall(r"^([a-z:]+)\n-+$", text, re.MULTILINE))
-    assert titles == {*COMMANDS, "server"}
+    titles = set(re.findall(r"^([a-z:-]+)\n-+$", text, re.MULTILINE))
+    assert titles == {*COMMANDS, *LOCAL, *DEVELOP, "server", "setup-node"}
 
 
 @pytest.mark.parametrize(

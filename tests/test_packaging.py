@@ -104,6 +104,9 @@ def test_the_wheel_has_all_that_is_needed_at_run_time(wheel: Path) -> None:
         if path.is_file()
     }
     expected |= {
+        str(path.relative_to(ROOT)) for path in (ROOT / "gitdeploy/develop/templates").glob("**/*") if path.is_file()
+    }
+    expected |= {
         "gitdeploy/gitdeploy.example.yaml",
         "gitdeploy/web/templates/page.html",
         "gitdeploy/py.typed",

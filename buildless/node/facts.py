@@ -6,11 +6,15 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Set
 
 PYTHON_TIMEOUT = 20  # seconds
 DPKG_TIMEOUT = 60  # seconds
+
+ROOM = "make room on it, or keep fewer versions (keep: versions in gitdeploy.yaml), then push again"
+"""What to do where a disk is full."""
 
 
 def missing_debs(names: Iterable[str]) -> List[str]:
@@ -45,12 +49,25 @@ def missing_debs(names: Iterable[str]) -> List[str]:
 
 
 def python_version(interpreter: str) -> List[int]:
-    """``[3, 11, 2]`` of the interpreter that applications run under. Raises OSError or CalledProcessError."""
+    """``[3, 11, 2]`` of the interpreter that applications run under. Raises OSError or CalledProcessError.
+
+    On a machine that is the one that runs this; to start another only to ask it takes longer than the rest of the survey.
+    """
+    if os.path.samefile(interpreter, sys.executable) and sys.prefix == sys.base_prefix:
+        return list(sys.version_info[:3])
     code = "import json, sys; print(json.dumps(sys.version_info[:3]))"
     done = subprocess.run(
         [interpreter, "-I", "-S", "-c", code], stdout=subprocess.PIPE, timeout=PYTHON_TIMEOUT, check=True
     )
     return list(json.loads(done.stdout))
+
+
+def first_line(path: Path) -> str | None:
+    """The first line of a file; None where there is none."""
+    try:
+        return path.read_text(encoding="utf-8").partition("\n")[0]
+    except OSError:
+        return None
 
 
 def operating_system() -> List[str]:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-from typing import Any, Callable, Dict, List
+import time
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Callable, Dict, Generator, Iterable, List, Union
 
-from buildless.node import facts, releases, versions
+from buildless.errors import NodeError
+from buildless.node import facts, releases, removal, versions
 from buildless.node.layout import AppLayout, Layout
+from buildless.node.marks import hold, jobs, maintenance, unhold
+from buildless.node.oneoff import run
+from buildless.node.services import SERVICE_VERBS
+from buildless.node.stream import Stream
+from buildless.node.wheels import wheels
 
 Answer = Dict[str, Any]
-
-
-class NodeError(Exception):
-    """A request that this node cannot do; the message says why."""
-
-    def __init__(self, message: str, *details: str) -> None:
-        super().__init__(message)
-        self.details = details
+Verb = Callable[..., Union[Answer, Generator[str, None, Answer], Stream]]
+"""Takes the node's Layout and what was asked. One that takes long is a generator of lines for the pusher; one that becomes a
+program is a Stream."""
 
 
 def survey(layout: Layout, app: str, *, debs: List[str], python: str | None) -> Answer:
@@ -38,7 +41,15 @@ def survey(layout: Layout, app: str, *, debs: List[str], python: str | None) -> 
         "python": version,
         "os": facts.operating_system(),
         "free": facts.free_space(home.versions),
+        "hosts": {host: key for key, record in releases.live_records(layout).items() for host in record["hosts"]},
+        "setup": facts.first_line(layout.setup),
+        "clock": time.time(),
     }
+
+
+def apps(layout: Layout) -> Answer:
+    """The apps that there is anything of."""
+    return {"apps": layout.names()}
 
 
 def state(layout: Layout, app: str) -> Answer:
@@ -47,7 +58,12 @@ def state(layout: Layout, app: str) -> Answer:
     there = (
         sorted(path.name for path in home.versions.iterdir() if path.name[0] != ".") if home.versions.is_dir() else []
     )
-    return {"versions": there, "releases": releases.listed(home), "live": home.live_release()}
+    return {
+        "versions": there,
+        "releases": releases.listed(home),
+        "live": home.live_release(),
+        "held": home.held.exists(),
+    }
 
 
 def receive(layout: Layout, app: str, *, version: str, base: str | None, without: List[str]) -> Answer:
@@ -56,21 +72,36 @@ def receive(layout: Layout, app: str, *, version: str, base: str | None, without
     Takes the paths of `base` that the new version does not have, or has otherwise. Returns the directory to send the rest to.
     """
     home = layout.app(app)
+    owners = layout.owners
     into = home.incoming(version)
-    versions.remove_tree(into)
+    removal.remove_incoming(home, version)
     if base is None:
         into.mkdir(parents=True)
+        owners.lend([str(into)])
         return {"directory": str(into), "kept": 0}
     index = versions.read_index(home.index(base))
-    if home.spare(base).is_dir():
-        home.spare(base).rename(into)
-        versions.take_out(str(into), without)
-        kept = len(index.keys() - set(without))
-    else:
-        into.mkdir(parents=True)
-        kept = versions.link_tree(str(home.version(base)), index, str(into), without)
-    link_compiled(home, base, version, index, set(without))
+    refuse_others(without, index)
+    try:
+        if home.spare(base).is_dir():
+            home.spare(base).rename(into)
+            versions.take_out(str(into), without)
+        else:
+            into.mkdir(parents=True)
+            versions.link_tree(str(home.version(base)), index, str(into), without)
+    except FileNotFoundError as error:
+        raise NodeError(f"the version to begin with is not whole: {error}; push again") from error
+    kept = len(index.keys() - set(without))
+    left = versions.directories_of({path: found for path, found in index.items() if path not in set(without)})
+    owners.lend([os.path.join(into, directory) for directory in left])
+    owners.as_app(app, lambda: link_compiled(home, base, version, index, set(without)))
     return {"directory": str(into), "kept": kept}
+
+
+def refuse_others(paths: Iterable[str], index: versions.Index) -> None:
+    """Only what is in a version can be taken out of it; a path such as ../x is in none."""
+    others = [path for path in paths if path not in index]
+    if others and index:
+        raise NodeError(f"{others[0]!r} is not in the version to begin with; push again")
 
 
 def spare(layout: Layout, app: str, *, version: str) -> Answer:
@@ -78,12 +109,17 @@ def spare(layout: Layout, app: str, *, version: str) -> Answer:
     home = layout.app(app)
     for other in home.versions.glob(".spare-*"):
         if other != home.spare(version):
+            removal.recycle(home, other.name.rpartition("-")[2], other)
             versions.remove_tree(other)
     if not home.spare(version).is_dir():
         into = home.incoming("spare")
         versions.remove_tree(into)
         into.mkdir(parents=True)
-        versions.link_tree(str(home.version(version)), versions.read_index(home.index(version)), str(into), ())
+        try:
+            versions.link_tree(str(home.version(version)), versions.read_index(home.index(version)), str(into), ())
+        except OSError:
+            versions.remove_tree(into)  # there is no room for it: it must not take what there is
+            raise
         into.rename(home.spare(version))
     return {}
 
@@ -114,14 +150,18 @@ def verify(layout: Layout, app: str, *, version: str, tree: str, base: str | Non
     if final.is_dir():
         versions.remove_tree(incoming)
         return {"files": len(versions.read_index(home.index(version)))}
+    layout.owners.take_back(incoming)
     known = versions.read_index(home.index(base)) if base else {}
     index: versions.Index = {}
-    found = versions.scan(str(incoming), known, index)
-    if found != tree:
-        rows = [f"{item.mode:o} {item.oid} {path}" for path, item in sorted(index.items())]
-        raise NodeError(f"the tree that arrived has the id {found}, not {tree}", *rows)
-    versions.protect(str(incoming), index, known)
-    versions.write_index(home.index(version), index)
+    with (
+        nullcontext() if base else to_the_disk(incoming)
+    ):  # beside the hashing; `release` has only the rest to wait for
+        found = versions.scan(str(incoming), known, index)
+        if found != tree:
+            rows = [f"{item.mode:o} {item.oid} {path}" for path, item in sorted(index.items())]
+            raise NodeError(f"the tree that arrived has the id {found}, not {tree}", *rows)
+        versions.protect(str(incoming), index, known, layout.owners.take)
+        versions.write_index(home.index(version), index)
     incoming.rename(final)
     return {"files": len(index)}
 
@@ -132,14 +172,31 @@ def release(
     *,
     release: str,
     version: str,
-    socket: str | None,
+    sockets: Dict[str, str],
     settings: Dict[str, Any],
     record: Dict[str, Any],
+    secret: str,
+    config: Dict[str, str],
 ) -> Answer:
-    """Write the release `release` of `version`; it is not live yet."""
+    """Write the release `release` of `version`; it is not live yet.
+
+    What it and its version have is on the disk then, and not only on its way there: the ref is not to name what is gone when
+    the node has lost its power.
+    """
     home = layout.app(app)
-    where = releases.write(home, release, commit=version, socket=socket, settings=settings, record=record)
+    where = releases.write(
+        home, release, commit=version, sockets=sockets, settings=settings, record=record, secret=secret, config=config
+    )
+    with to_the_disk(where) as writing:
+        problem = writing.communicate()[1].strip()
+    if writing.returncode != 0:
+        raise NodeError(f"the disk did not take it: {problem}; look at the node's disk")
     return {"directory": str(where)}
+
+
+def to_the_disk(where: Path) -> subprocess.Popen[str]:
+    """Begin to write everything that is still in memory of the file system that `where` is on (syncfs(2))."""
+    return subprocess.Popen(("sync", "--file-system", str(where)), stderr=subprocess.PIPE, text=True)
 
 
 def activate(layout: Layout, app: str, *, release: str) -> Answer:
@@ -153,55 +210,77 @@ def discard(layout: Layout, app: str, *, release: str | None, version: str | Non
     if release is not None and release != home.live_release():
         releases.remove(home, release)
     if version is not None:
-        versions.remove_tree(home.incoming(version))
+        removal.remove_incoming(home, version)
         if version not in {record["commit"] for record in releases.listed(home)}:
-            remove_version(home, version)
-    for directory in (home.versions, home.releases, home.home):
+            removal.recycle(home, version, home.version(version))
+            removal.remove_version(home, version)
+    removal.remove_wheels(home)
+    for directory in (home.wheels, home.versions, home.releases):
         if directory.is_dir() and not any(directory.iterdir()):
             directory.rmdir()
+    if home.home.is_dir() and set(home.home.iterdir()) <= {home.secret, home.counts, home.jobs}:
+        versions.remove_tree(home.home)
     if not home.home.exists():
-        versions.remove_tree(home.cache)
-        versions.remove_tree(home.logs)
+        removal.remove_rest(home)
     return {}
 
 
-def remove_version(home: AppLayout, commit: str) -> None:
-    """Delete a version and what was kept about it. First it loses its name: half a version is none."""
-    home.index(commit).unlink(missing_ok=True)
-    if home.version(commit).is_dir():
-        versions.remove_tree(home.incoming(commit))
-        home.version(commit).rename(home.incoming(commit))
-    versions.remove_tree(home.incoming(commit))
-    versions.remove_tree(home.compiled(commit))
-
-
-def forget(layout: Layout, app: str) -> Answer:
-    """Delete all of an app that nothing is live of: attempts that never came to an end. Says whether it did."""
+def forget(layout: Layout, app: str, *, live: bool = False) -> Answer:
+    """Delete all of an app that nothing is live of, attempts that never came to an end; or all of it. Says whether it did."""
     home = layout.app(app)
-    if home.live_release() is not None:
+    if home.live_release() is not None and not live:
         return {"forgotten": False}
-    for directory in (home.home, home.cache, home.logs):
-        versions.remove_tree(directory)
+    home.live.unlink(missing_ok=True)
+    versions.remove_tree(home.home)
+    removal.remove_rest(home)
     return {"forgotten": True}
 
 
 def prune(layout: Layout, app: str, *, keep: List[str]) -> Answer:
-    """Delete every release that is neither in `keep` nor live, then every version that no release has; says what went."""
+    """Delete every release that is not in `keep`, is not live, and whose processes serve none of these; then every version and
+    all libraries that no release has. Says what went."""
     home = layout.app(app)
-    before = shutil.disk_usage(home.home).free if home.home.is_dir() else 0
-    keeping = {*keep, home.live_release()}
-    gone = [record["release"] for record in releases.listed(home) if record["release"] not in keeping]
+    freed = 0
+    gone = releases.surplus(home, keep)
     for name in gone:
         releases.remove(home, name)
     used = {record["commit"] for record in releases.listed(home)}
     for path in list(home.versions.iterdir()) if home.versions.is_dir() else []:
-        commit = path.name.rpartition("-")[2]
+        commit = path.name.removesuffix(versions.NEW).rpartition("-")[2]
         if commit not in used:
-            remove_version(home, commit)
             versions.remove_tree(home.spare(commit))
-    return {"releases": gone, "freed": max(0, shutil.disk_usage(home.home).free - before) if home.home.is_dir() else 0}
+            freed += versions.alone(home.version(commit))
+            removal.recycle(home, commit, home.version(commit))
+            removal.remove_version(home, commit)
+    removal.remove_wheels(home)
+    return {"releases": gone, "freed": freed}
 
 
-VERBS: Dict[str, Callable[..., Answer]] = {
-    verb.__name__: verb for verb in (survey, state, receive, verify, release, activate, discard, forget, spare, prune)
+def examine(layout: Layout, app: str) -> Answer:
+    """Read every byte of what is live, and say which paths are not as they were delivered.
+
+    A ``.`` among them means that no single file can be named: what was recorded about the version is wrong itself.
+    """
+    home = layout.app(app)
+    live = home.live_release()
+    record = releases.record(home, live)
+    if record is None:
+        return {"live": live, "commit": None, "tree": None, "differs": []}
+    commit = record["commit"]
+    there: versions.Index = {}
+    try:
+        tree = versions.scan(str(home.version(commit)), {}, there)
+    except (OSError, ValueError) as error:
+        return {"live": live, "commit": commit, "tree": None, "differs": [str(error)]}
+    known = versions.read_index(home.index(commit))
+    differs = [path for path in {*there, *known} if versions.content(there, path) != versions.content(known, path)]
+    if tree != record["tree"] and not differs:
+        differs = ["."]
+    return {"live": live, "commit": commit, "tree": tree, "differs": sorted(differs)}
+
+
+VERBS: Dict[str, Verb] = {
+    **{verb.__name__: verb for verb in (survey, state, apps, receive, verify, wheels, release, activate, discard)},
+    **{verb.__name__: verb for verb in (forget, spare, prune, examine, run, jobs, hold, unhold, maintenance)},
+    **SERVICE_VERBS,
 }

@@ -12,7 +12,14 @@ import os
 import shutil
 import stat
 from pathlib import Path
-from typing import Dict, Iterable, List, NamedTuple, Tuple
+from typing import Callable, Dict, Iterable, List, NamedTuple, Set, Tuple
+
+CHANGED = ("the tree that arrived has the id", "the version to begin with is not whole")
+"""How the refusals begin that may be for what was here before: the server sends all of it then."""
+CHUNK = 1 << 20  # bytes
+EPOCH = 315_532_800  # 1980: zip files know no earlier time
+NEW = ".new"
+SPAN = 30 * 365 * 86_400  # seconds
 
 
 class Found(NamedTuple):
@@ -38,9 +45,13 @@ def blob_id(path: str, status: os.stat_result) -> str:
         digest.update(b"blob %d\0" % len(target) + target)
     else:
         digest.update(b"blob %d\0" % status.st_size)
-        with open(path, "rb") as file:
-            for chunk in iter(lambda: file.read(1 << 20), b""):
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)  # open() takes as long as all of the rest
+        try:
+            most = min(status.st_size + 1, CHUNK)
+            while chunk := os.read(file, most):
                 digest.update(chunk)
+        finally:
+            os.close(file)
     return digest.hexdigest()
 
 
@@ -90,13 +101,18 @@ def read_index(path: Path) -> Index:
 
 def write_index(path: Path, index: Index) -> None:
     """Write whole or not at all (rename); a full disk leaves nothing."""
-    new = path.with_name(path.name + ".new")
+    new = begun(path)
     try:
         new.write_text(json.dumps(index), encoding="utf-8")
         new.replace(path)
     except OSError:
         new.unlink(missing_ok=True)
         raise
+
+
+def begun(path: Path) -> Path:
+    """Where an index is while it is written; there is one for ever if that is cut short."""
+    return path.with_name(path.name + NEW)
 
 
 def link_tree(base: str, index: Index, into: str, without: Iterable[str]) -> int:
@@ -137,26 +153,76 @@ def take_out(top: str, paths: Iterable[str]) -> None:
             parent = parent.rpartition("/")[0]
 
 
-def protect(top: str, index: Index, known: Index) -> None:
-    """Take the write permission from everything in a version: 0444, 0555 for programs and directories.
+def revert(top: str, index: Index, base: str, known: Index) -> None:
+    """Make the version at `top`, of which `index` is, a copy of the one at `base`, of which `known` is: what they share stays."""
+    for directory in directories_of(index):
+        os.chmod(os.path.join(top, directory), 0o755)
+    shared = {path for path, found in index.items() if found == known.get(path)}
+    take_out(top, index.keys() - shared)
+    link_tree(base, {path: found for path, found in known.items() if path not in shared}, top, ())
 
-    What is the same file in `known`, the index of a version, has been protected there.
+
+def mtime(oid: str) -> int:
+    """The seconds that a file with this content has as its time, on every node and in every version: 30 years from 1980 on.
+
+    Web servers make ETags of time and size, and Python compares just these of a source with what it has compiled (PEP 3147).
+    So the same content has one ETag everywhere, after a rollback too, and content that is not the same has another one.
     """
-    directories = {""}
+    return EPOCH + int(oid[:16], 16) % SPAN
+
+
+def protect(top: str, index: Index, known: Index, take: Callable[[str], None]) -> None:
+    """Take the write permission from everything in a version: 0444, 0555 for programs and directories; set times (`mtime`).
+
+    What is the same file in `known`, the index of a version, has been protected there. `take` makes a file ours.
+    """
     for path, found in index.items():
-        parent = path.rpartition("/")[0]
-        while parent not in directories:
-            directories.add(parent)
-            parent = parent.rpartition("/")[0]
-        if found.mode != 0o120000 and known.get(path) != found:
-            os.chmod(os.path.join(top, path), 0o555 if found.mode == 0o100755 else 0o444)
-    for directory in directories:
+        if known.get(path) == found:
+            continue
+        full = os.path.join(top, path)
+        take(full)
+        if found.mode != 0o120000:
+            seconds = mtime(found.oid)
+            os.chmod(full, 0o555 if found.mode == 0o100755 else 0o444)
+            os.utime(full, (seconds, seconds))
+            index[path] = found._replace(mtime_ns=seconds * 10**9)
+    for directory in directories_of(index):
         os.chmod(os.path.join(top, directory), 0o555)
 
 
+def content(index: Index, path: str) -> Tuple[int, str] | None:
+    """Mode and id of what is at `path`, which is all that git knows of it."""
+    found = index.get(path)
+    return found and (found.mode, found.oid)
+
+
+def directories_of(index: Index) -> Set[str]:
+    """The directories that the files of an index are in, the top one (an empty name) with them."""
+    found = {""}
+    for path in index:
+        parent = path.rpartition("/")[0]
+        while parent not in found:
+            found.add(parent)
+            parent = parent.rpartition("/")[0]
+    return found
+
+
+def alone(top: Path) -> int:
+    """The bytes of the files in a version that no other version has: what its removal frees."""
+    status = [os.lstat(os.path.join(directory, name)) for directory, _, names in os.walk(top) for name in names]
+    return sum(one.st_size for one in status if one.st_nlink == 1)
+
+
 def remove_tree(top: Path) -> None:
-    """Delete a directory tree whose directories may be read-only. Nothing there is fine."""
-    if not top.is_symlink() and top.is_dir():
+    """Delete a directory tree whose directories may be read-only. Nothing there is fine.
+
+    Permissions are changed only for who is stopped by them: root is not, and would follow links that an app put there meanwhile.
+    """
+    if top.is_symlink() or not top.is_dir():
+        return
+    try:
+        shutil.rmtree(top)
+    except PermissionError:
         for directory, _, _ in os.walk(top):
             os.chmod(directory, 0o755)
         shutil.rmtree(top)

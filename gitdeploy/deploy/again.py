@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any
-
-from twisted.internet.defer import Deferred
+from collections.abc import Callable
 
 from ..errors import NotFound, Refused
+from ..git.configvars import ConfigVars
 from ..git.push import Push, Update
 from ..names import Place
+from .attempt import to_the_end
 from .pipeline import Deploy
 from .site import Site
 
 
-def deployed_ref(site: Site, place: Place) -> tuple[str, str]:
-    """The deployed branch of a place and the commit it is at. Raises NotFound before the first push."""
-    repository = site.existing(place.app)
-    branch = site.branch(place)
-    commit = repository.ref(place.environment, branch) if branch else None
-    if branch is None or commit is None:
-        raise NotFound(f"{place.app} has never been deployed to {place.environment}; push it there first")
-    return branch, commit
-
-
 def rollback_commit(site: Site, place: Place, release: int | None) -> str:
     """The commit to go back to: that of `release`, or of the latest release that had another one than what is live."""
-    _, current = deployed_ref(site, place)
+    _, current = site.deployed(place)
     releases = site.repository(place.app).releases(place.environment)
     if release is None:
         earlier = [one.commit for one in releases if one.commit != current]
@@ -47,10 +36,14 @@ async def deploy_again(
     commit: str | None,
     show: Callable[[bytes], None],
     allowed: Callable[[], bool],
+    change: tuple[ConfigVars, ConfigVars] | None = None,
 ) -> str:
-    """Make `commit` live, or what is live already once more if it is None; returns the release. Raises GitdeployError."""
-    branch, current = deployed_ref(site, place)
-    deploy = Deploy(site, place, user, source, allowed)
+    """Make `commit` live, or what is live already once more if it is None; returns the release. Raises GitdeployError.
+
+    `change` has config vars as they are, and as they are to be from the commit point on.
+    """
+    branch, current = site.deployed(place)
+    deploy = Deploy(site, place, user, source, allowed, change=change)
     deploy.show(show)
     update = Update(current, commit or current, branch)
     try:
@@ -64,10 +57,3 @@ async def deploy_again(
     await to_the_end(deploy.activate())
     assert deploy.plan is not None
     return deploy.plan.release
-
-
-async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Wait for `work`. Whoever asked may go away now: that ends the wait, not the work."""
-    ended: Deferred[None] = Deferred()
-    Deferred.fromCoroutine(work).addBoth(ended.callback)
-    await ended

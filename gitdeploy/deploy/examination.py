@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from twisted.internet.threads import deferToThread
+from typing import NoReturn
 
-from buildless import description as app_yaml
 from buildless.description import Description
-from buildless.errors import DocumentError
 
 from ..errors import Refused
 from ..git import inspect
+from ..git.configvars import ConfigVars
 from ..git.inspect import Limits
 from ..git.push import Push, Update
 from ..git.repository import CommitInfo
 from ..git.tree import Tree
 from ..names import Place
-from . import stages
+from . import services, stages
+from .content import Content, Faults, contradictions
 from .report import Report, count, size
 from .site import Site
 from .stages import Plan
@@ -36,47 +36,57 @@ class Examination:
             raise Refused(f"{oid[:7]} is no commit; push a branch or a commit")
         return found
 
+    def content(self, commit: CommitInfo) -> Content:
+        limits = Limits(self.limits.files, self.limits.unpacked)
+        return Content(self.repository, commit.tree, limits, self.quarantine)
+
     def describe(self, commit: CommitInfo) -> Description:
         """What its app.yaml says."""
-        text = self.repository.file(commit.tree, "app.yaml", self.quarantine)
-        if text is None:
-            raise Refused(
-                "there is no app.yaml at the top of the tree; it describes the application: see docs/app-yaml.rst"
-            )
         try:
-            found = app_yaml.parse(text, "app.yaml")
-        except DocumentError as error:
-            for problem in error.problems[1:]:
-                self.report.error(problem)
-            raise Refused(error.problems[0]) from None
+            found = self.content(commit).describe()
+        except Faults as error:
+            self.refuse(error.faults)
         for warning in found.warnings:
             self.report.detail(f"warning: {warning}")
         if found.name and found.name != self.place.app:
             self.report.detail(f"app.yaml calls it {found.name}; here it is {self.place.app}")
         return found
 
-    def plan(self, commit: CommitInfo, user: str, source: str) -> Plan:
+    def plan(self, commit: CommitInfo, user: str, source: str, variables: ConfigVars) -> Plan:
         """What is to be deployed; it has no release number yet."""
         description, config = self.describe(commit), self.site.config
-        hosts = stages.hosts(self.place, description, self.site.domain(self.place), config.default_environment)
+        hosts = stages.hosts(
+            self.place,
+            description,
+            self.site.domain(self.place),
+            config.default_environment,
+            self.site.environment(self.place).default_app,
+        )
         if reserved := stages.reserved(hosts, self.site.domains()):
             raise Refused(
                 f"{reserved} is a name that the server gives itself; take it out of the locations in app.yaml"
             )
         key, web = self.site.key(self.place), self.site.environment(self.place).web
-        return Plan(self.place, key, commit, description, "", hosts, web, user, source)
+        found = services.accounts(self.site, self.place, key, description, variables.variables)
+        return Plan(self.place, key, commit, description, "", hosts, web, user, source, variables, found)
 
-    async def tree(self, update: Update, commit: CommitInfo) -> tuple[Tree, dict[str, int]]:
-        """Its tree, and the bytes of each blob, if every entry of it may be written on a node."""
-        limits = Limits(self.limits.files, self.limits.unpacked)
-        tree = await deferToThread(Tree.read, self.repository, commit.tree, self.quarantine, limits)
-        sizes = await tree.sizes(self.site.runner, self.push.environ, self.limits.step)
+    async def tree(self, update: Update, plan: Plan) -> tuple[Tree, dict[str, int]]:
+        """Its tree, and the bytes of each blob, if every entry of it may be written on a node and what app.yaml names is there."""
         accepted = self.repository.commit(update.old)
-        found = await deferToThread(tree.inspect, limits, sizes, accepted.tree if accepted is not None else None)
+        examined = await self.content(plan.commit).examine(
+            self.site.runner, self.push.environ, self.limits.step, accepted.tree if accepted is not None else None
+        )
+        found = examined.found
         if found.problems:
-            first, *others = inspect.lines(found.problems)
-            for line in others:
-                self.report.error(line)
-            raise Refused(first)
+            self.refuse(inspect.lines(found.problems))
+        if wrong := contradictions(plan.description, examined):
+            self.refuse(wrong)
         self.report.step(f"Checked {count(found.files, 'file')}, {size(found.size)}")
-        return tree, sizes
+        return examined.tree, examined.sizes
+
+    def refuse(self, faults: list[str] | tuple[str, ...]) -> NoReturn:
+        """Say all of them; the first is the reason."""
+        first, *others = faults
+        for line in others:
+            self.report.error(line)
+        raise Refused(first)

@@ -9,10 +9,12 @@ from ..errors import Refused
 from ..git.push import ZERO, Update
 
 FIRST_BRANCHES = ("refs/heads/main", "refs/heads/master")
+PREPARE = "refs/heads/prepare"
+"""What is pushed to this branch becomes a release that can be looked at, and is not made live."""
 
 
 def deploying(updates: Sequence[Update], branch: str | None, environment: str) -> Update | None:
-    """The one update that deploys, or None for a push of tags alone.
+    """The one update that deploys, or prepares a release; None for a push of tags alone.
 
     `branch` is the deployed branch (``refs/heads/master``), or None while the app has none: then the first push of main or
     master decides. Raises Refused for what may not be pushed here, with the command that would do what was probably meant.
@@ -24,6 +26,8 @@ def deploying(updates: Sequence[Update], branch: str | None, environment: str) -
             continue
         if not ref.startswith("refs/heads/"):
             raise Refused(f"{ref} is not for pushing; push a branch: git push deploy HEAD:{short(branch)}")
+        if update.new == ZERO and ref == PREPARE != branch and update.old != ZERO:
+            continue
         if update.new == ZERO:
             raise Refused(deleting(ref, branch))
         if chosen is not None:
@@ -32,7 +36,7 @@ def deploying(updates: Sequence[Update], branch: str | None, environment: str) -
             raise Refused(
                 f"the first push makes master or main the branch of {environment}: git push deploy {short(ref)}:master"
             )
-        if branch is not None and ref != branch:
+        if branch is not None and ref not in (branch, PREPARE):
             raise Refused(
                 f"{environment} deploys {short(branch)}, not {short(ref)}: git push deploy {short(ref)}:{short(branch)}"
             )

@@ -50,10 +50,14 @@ class Entry:
             pass
 
     def end(self, result: str, **fields: Any) -> None:
-        """The last event; `result` is live, nothing (tags alone), refused, cancelled or failed."""
+        """How it ended; `result` is live, prepared, nothing, refused, cancelled or failed. What tidying up says comes after."""
         self.event("end", result=result, seconds=round(self.now() - self.began, 3), **fields)
-        os.close(self.file)
-        self.closed = True
+
+    def close(self) -> None:
+        """Nothing more happens. Safe to repeat."""
+        if not self.closed:
+            os.close(self.file)
+            self.closed = True
 
 
 class Journal:
@@ -106,24 +110,23 @@ class Journal:
 
     def summary(self, app: str, environment: str, deploy: str) -> Summary:
         first: dict[str, Any] = {}
-        last: dict[str, Any] = {}
+        end: dict[str, Any] = {}
         commit, release = "", None
         for event in self.events(app, environment, deploy):
             first = first or event
             commit = event.get("commit", commit)
             release = event.get("release", release)
-            last = event
-        ended = last.get("event") == "end"
+            end = event if event["event"] == "end" else end
         return Summary(
             id=deploy,
             user=first.get("user", "?"),
             source=first.get("source", "?"),
             commit=commit,
             started=first.get("time", 0.0),
-            seconds=last.get("seconds") if ended else None,
-            result=last["result"] if ended else "under way",
-            release=release if last.get("result") == "live" else None,
-            error=last.get("error"),
+            seconds=end.get("seconds"),
+            result=end.get("result", "under way"),
+            release=release if end.get("result") in ("live", "prepared") else None,
+            error=end.get("error"),
         )
 
     def interrupt(self, app: str, environment: str) -> None:

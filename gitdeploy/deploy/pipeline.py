@@ -1,4 +1,5 @@
 """The deploy, on one page: `prepare` is everything that can say no, then the ref moves, then `activate` switches to it.
+A push to the branch ``prepare`` ends after the first of them: the release is there to be looked at.
 
 Before the ref moves every failure leaves every node as it was (`abandon`). After it, everything is already on the nodes: what
 is left is one rename each, and a server that was killed in between finishes it when it starts (`reconcile`).
@@ -6,60 +7,74 @@ is left is one rename each, and a server that was killed in between finishes it 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 
+from buildless.service import secret_variables
+
 from ..errors import GitdeployError, Refused
+from ..git.configvars import ConfigVars
 from ..git.push import Push, Update
 from ..git.repository import CommitInfo, ReleaseTag
 from ..names import Place
+from ..nodes.node import Node
 from . import gate, stages
+from .attempt import Attempt
 from .examination import Examination
-from .journal import Entry
-from .onnode import OnNode, on_all
-from .report import Report
+from .lifecycle import Lifecycle
+from .onnode import OnNode
+from .onnodes import OnNodes
+from .services import provide
 from .site import Site
 from .stages import Plan
 
-T = TypeVar("T")
-SAYS = {"git push": "pushed by", "rollback": "rolled back by", "redeploy": "deployed once more by"}
+SAYS = {
+    "git push": "pushed by", "prepare": "pushed to be looked at by", "rollback": "rolled back by",
+    "redeploy": "deployed once more by", "config": "with other config vars by", "catch up": "for a node that lacks it, by",
+}  # fmt: skip
 log = Logger()
 
 
-class Deploy:
+class Deploy(Attempt):
     """One attempt to make a commit live in one place. It is what a push, `rollback` and `redeploy` have in common."""
 
-    def __init__(self, site: Site, place: Place, user: str, source: str, allowed: Callable[[], bool]) -> None:
-        self.site, self.place, self.user, self.source, self.allowed = site, place, user, source, allowed
+    def __init__(
+        self,
+        site: Site,
+        place: Place,
+        user: str,
+        source: str,
+        allowed: Callable[[], bool],
+        only: Node | None = None,
+        change: tuple[ConfigVars, ConfigVars] | None = None,
+    ) -> None:
+        super().__init__(site, place, user, source)
+        self.allowed = allowed
+        self.change = change  # config vars as they are, and as they are to be
+        self.only = only  # the one node to deploy to, which lacks what the others have: no new release
         self.config = site.config
         self.environment = site.environment(place)
         self.repository = site.repository(place.app)
-        self.entry: Entry | None = None  # from `prepare` on: a push that sends nothing is no deploy
-        self.report = Report(lambda text: self.event("say", text=text))
-        found = site.nodes_of(place)
-        progress = self.report.progress if len(found) == 1 else lambda text: None
-        self.nodes = [OnNode(site, node, self.report, progress) for node in found]
-        self.began = site.reactor.seconds()
-        self.turn: Any = None
+        self.problem: GitdeployError | None = None
+        self.nodes = OnNodes(site, (), self.report)
+        try:
+            self.nodes = OnNodes(site, site.nodes_of(place) if only is None else (only,), self.report)
+        except GitdeployError as error:
+            self.problem = error  # `prepare` says it: so far nobody listens
         self.update: Update | None = None
         self.push = Push(())
         self.plan: Plan | None = None
-        self.working: Deferred[None] | None = None
-        self.stop_reason: str | None = None
-        self.committed = False
-        self.switched = False
-        self.ended: Deferred[None] = Deferred()
-        site.active.add(self)
+        self.own: Lifecycle | None = None
+        self.done = False  # the release is live, or, if that was all, ready to be looked at
 
     # The two phases, and what undoes the first.
 
     async def prepare(self, push: Push) -> None:
         """Everything that can say no. Raises Refused or another GitdeployError; `abandon` must follow then."""
-        self.entry = self.site.journal.begin(self.place.app, self.place.environment, user=self.user, source=self.source)
+        self.begin()
         try:
             self.working = Deferred.fromCoroutine(self.stages(push))
             await self.working
@@ -72,7 +87,11 @@ class Deploy:
             for line in error.details:
                 self.report.detail(line)
             self.report.error(str(error))
-            raise
+            if self.own is not None:
+                await self.own.take_back()
+                for line in self.own.afterwards():
+                    self.report.error(line)
+            raise type(error)(self.report.hide(str(error)), *map(self.report.hide, error.details)) from error
         except OSError as error:
             self.report.error(f"the server cannot write: {error}")
             raise Refused(f"the server cannot write: {error.strerror}; ask who keeps it to look at its disk") from error
@@ -81,28 +100,51 @@ class Deploy:
         self.push = push
         if self.site.stopping:
             raise Refused("the server is stopping; push again in a moment")
+        if self.problem is not None:
+            raise self.problem
         if self.gate() is None:
             return
         await self.stage("wait", self.wait_for_turn())
+        if self.site.held(self.place) is not None:
+            raise Refused(
+                "an update was cut short, and the data as they were are not back yet; restore them, or push again later"
+            )
         self.update = update = self.gate()  # once more: somebody else's first push may have decided the branch
         assert update is not None
         gate.still(update, self.repository.ref(self.place.environment, update.ref))
         examination = Examination(self.site, self.place, push, self.report)
         plan = await self.stage("describe", self.describe(examination, update))
-        await self.stage("survey", self.each(OnNode.survey))
-        if not all(on.has_version for on in self.nodes):
-            tree, sizes = await self.stage("inspect", examination.tree(update, plan.commit))
-            await self.stage("choose", self.each(lambda on: on.choose(tree, sizes)))
-        recorded = self.repository.release_names(self.place.environment)
-        plan = self.set_plan(replace(plan, release=stages.next_release(recorded, [on.facts for on in self.nodes])))
+        missing = self.environment.missing if self.only is None else 0
+        await self.stage("connect", self.nodes.connect(missing, self.place.environment))
+        await self.stage("survey", self.nodes.all(OnNode.survey))
+        self.check_hosts(plan)
+        if problem := stages.lacks_configuration(plan):
+            raise Refused(problem)
+        if not all(on.has_version for on in self.nodes.nodes):
+            tree, sizes = await self.stage("inspect", examination.tree(update, plan))
+            await self.stage("choose", self.nodes.all(lambda on: on.choose(tree, sizes)))
+        plan = self.set_plan(replace(plan, release=self.release_of(plan)))
         self.report.step("Delivering")
         await self.stage("stage", self.write_stage(plan.commit))
-        await self.stage("deliver", self.each(OnNode.deliver))
-        await self.stage("verify", self.each(OnNode.verify))
+        await self.stage("deliver", self.nodes.all(OnNode.deliver))
+        await self.stage("verify", self.nodes.all(OnNode.verify))
+        if any(on.missing for on in self.nodes.nodes) or plan.description.pip:
+            self.report.step("Installing what app.yaml asks for")
+            await self.stage("packages", self.nodes.all(OnNode.install))
+        if any(not account.url for account in plan.services):
+            plan = self.set_plan(await self.stage("services", provide(self.site, plan, self.nodes, self.report)))
+        await self.stage("release", self.nodes.all(OnNode.write_release))
+        own = self.own = Lifecycle(self.site, self.nodes, self.report, plan, self.earlier())
+        if own.looking:
+            self.report.step("Checking the environment")
+            await self.stage("check_environment", own.check_environment())
+        if own.bringing_up_to_date:
+            await self.stage("update", own.update())
         self.report.step(f"Starting {plan.release}")
-        await self.stage("release", self.each(OnNode.write_release))
-        await self.stage("boot", self.each(OnNode.boot))
-        await self.stage("check", self.each(OnNode.check))
+        await self.stage("boot", self.nodes.all(OnNode.boot))
+        await self.stage("check", self.nodes.all(OnNode.check))
+        if plan.description.health_check:
+            await self.stage("health_check", own.health_check())
         self.event("prepared", release=plan.release, commit=plan.commit.oid)
 
     def committing(self) -> None:
@@ -110,8 +152,10 @@ class Deploy:
         try:
             if not self.allowed():
                 raise Refused(f"{self.user} may no longer push here")
-            if self.update is not None and self.source != "redeploy":
+            if self.update is not None and self.source not in ("redeploy", "config"):
                 gate.still(self.update, self.repository.ref(self.place.environment, self.update.ref))
+            if self.change is not None:
+                self.site.config_vars(self.place).accept(self.place.environment, *self.change)
         except GitdeployError as error:
             self.report.error(str(error))
             raise
@@ -121,19 +165,25 @@ class Deploy:
         """The ref has moved: switch every node and record the release. What fails here is finished later, by `reconcile`."""
         try:
             if self.plan is None:
-                self.end("nothing", note="tags deploy nothing")
+                self.end("nothing", note="nothing to deploy")
                 return
             self.event("committed")
-            await self.stage("activate", self.each(OnNode.switch))
-            self.record(self.plan)
+            if not self.plan.only_prepares:
+                await self.stage("activate", self.nodes.switch())
+                self.record(self.plan)
+            if self.own is not None:
+                await self.own.resume()
             self.announce(self.plan)
-            self.end("live", release=self.plan.release)
-            self.switched = True
+            await self.stage("workers", self.nodes.watch())
+            self.end("prepared" if self.plan.only_prepares else "live", release=self.plan.release)
+            self.done = True
         except Exception as error:
             log.failure("activating")
             self.report.error(
                 "the ref has moved, but the switch failed; it is finished by: redeploy, or a restart of the server"
             )
+            if self.own is not None and self.own.held:
+                self.nodes.late.update(self.nodes.nodes)  # they let everybody in when they are switched
             self.end("failed", error=str(error))
         finally:
             tidying = Deferred.fromCoroutine(self.tidy())
@@ -142,9 +192,11 @@ class Deploy:
     async def tidy(self) -> None:
         """What the pusher need not wait for, but the next deploy must: retire what was live, prune, repack."""
         try:
-            if self.switched:
-                await self.stage("retire", self.each(OnNode.tidy))
+            if self.done:
+                await self.stage("retire", self.nodes.tidy())
                 self.site.collect(self.repository)
+                if self.only is None:
+                    self.nodes.rejoin()
         finally:
             await self.close()
 
@@ -153,8 +205,10 @@ class Deploy:
         cancelled = isinstance(reason, CancelledError)
         text = "the pusher went away" if cancelled else str(reason) or type(reason).__name__
         try:
+            if self.own is not None:
+                await self.own.take_back()
             if self.plan is not None and self.turn is not None:
-                await self.each(OnNode.undo)
+                await self.nodes.undo()
         finally:
             self.end("cancelled" if cancelled else "refused", error=text)
             await self.close()
@@ -164,47 +218,53 @@ class Deploy:
     def gate(self) -> Update | None:
         return gate.deploying(self.push.updates, self.site.branch(self.place), self.place.environment)
 
-    async def wait_for_turn(self) -> None:
-        self.turn = self.site.queue.turn(
-            self.place,
-            self.user,
-            self.config.limits.wait,
-            lambda who: self.report.step(f"Waiting for the deploy of {who}"),
-        )
-        try:
-            await self.turn.__aenter__()
-        except BaseException:
-            self.turn = None
-            raise
-
     async def describe(self, examination: Examination, update: Update) -> Plan:
         commit = examination.commit(update.new)
         self.event("commit", commit=commit.oid)
         what = f"{self.place.app}, {self.place.environment}: {commit.oid[:7]} {commit.subject!r}"
-        self.report.step(f"{what}, {SAYS.get(self.source, self.source)} {self.user}")
-        plan = examination.plan(commit, self.user, self.source)
-        self.check_hosts(plan.hosts)
+        only_prepares = update.ref == gate.PREPARE != self.site.branch(self.place)
+        source = "prepare" if only_prepares else self.source
+        self.report.step(f"{what}, {SAYS.get(source, source)} {self.user}")
+        config = self.change[1] if self.change else self.site.config_vars(self.place).read(self.place.environment)
+        self.report.mask(config.variables)
+        plan = examination.plan(commit, self.user, source, config)
+        self.report.mask({**secret_variables(plan.services), **config.variables})
         return self.set_plan(plan)
 
-    def check_hosts(self, hosts: tuple[str, ...]) -> None:
-        for host in hosts:
-            if owners := {on.node.owner(host) for on in self.nodes} - {None, self.site.key(self.place)}:
-                raise Refused(f"{host} belongs to {owners.pop()}; take it out of the locations in app.yaml")
+    def check_hosts(self, plan: Plan) -> None:
+        for on in self.nodes.nodes:
+            if problem := stages.taken(plan, on.facts):
+                raise Refused(problem)
+
+    def release_of(self, plan: Plan) -> str:
+        """The number of the release: a new one, but for a node that only lacks what the others have."""
+        if self.only is not None:
+            for release in reversed(self.repository.releases(self.place.environment)):
+                if release.commit == plan.commit.oid:
+                    return f"v{release.number}"
+        recorded = self.repository.release_names(self.place.environment)
+        return stages.next_release(recorded, [on.facts for on in self.nodes.nodes])
+
+    def earlier(self) -> str | None:
+        """The commit of the latest release; None before the first."""
+        latest = self.repository.releases(self.place.environment, 1)
+        return latest[0].commit if latest else None
 
     def set_plan(self, plan: Plan) -> Plan:
         self.plan = plan
-        for on in self.nodes:
-            on.plan = plan
+        self.nodes.plan(plan)
         return plan
 
     async def write_stage(self, commit: CommitInfo) -> None:
-        if any(on.delivery for on in self.nodes):
+        if any(on.delivery for on in self.nodes.nodes):
             directory = self.site.stage(self.place)
             await directory.fill(
                 self.site.runner, self.repository, commit.oid, self.push.environ, self.config.limits.step
             )
 
     def record(self, plan: Plan) -> None:
+        if f"refs/releases/{plan.release}" in self.repository.release_names(self.place.environment):
+            return
         deploy = self.entry.id if self.entry is not None else "-"
         lines = f"release {plan.release} of {self.place}\n\nfrom: {self.source}\ndeploy: {deploy}\nresult: live\n"
         now = int(self.site.reactor.seconds())
@@ -214,50 +274,12 @@ class Deploy:
             self.repository.set_head(self.place.environment, self.update.ref)
 
     def announce(self, plan: Plan) -> None:
-        names = ", ".join(on.node.name for on in self.nodes)
         seconds = self.site.reactor.seconds() - self.began
-        self.report.step(f"Live: {plan.release}, {plan.commit.oid[:7]} on {names}, after {seconds:.1f} s")
-        for host in plan.hosts:
-            self.report.detail(self.nodes[0].node.url(host))
-
-    # How stages run.
-
-    async def stage(self, name: str, work: Awaitable[T]) -> T:
-        """One stage, with its beginning and its time in the journal."""
-        self.event("stage", stage=name)
-        began = self.site.reactor.seconds()
-        try:
-            return await work
-        finally:
-            self.event("stage-end", stage=name, seconds=round(self.site.reactor.seconds() - began, 4))
-
-    async def each(self, work: Callable[[OnNode], Coroutine[Any, Any, None]]) -> None:
-        await on_all(self.nodes, work)
-
-    def show(self, sink: Callable[[bytes], None]) -> None:
-        """From now on, what the pusher is to see goes to `sink`."""
-        self.report.sink = sink
-
-    def cancel(self, reason: str) -> None:
-        """Stop before the commit point, for `reason`; after it, nothing happens."""
-        if not self.committed and self.working is not None:
-            self.stop_reason = reason
-            self.working.cancel()
-
-    def event(self, name: str, **fields: Any) -> None:
-        if self.entry is not None:
-            self.entry.event(name, **fields)
-
-    def end(self, result: str, **fields: Any) -> None:
-        if self.entry is not None:
-            self.entry.end(result, **fields)
+        what, hosts = ("Ready", (plan.looked_at,)) if plan.only_prepares else ("Live", stages.named(plan.hosts))
+        self.report.step(f"{what}: {plan.release}, {plan.commit.oid[:7]} on {self.nodes.names}, after {seconds:.1f} s")
+        for host in hosts:
+            self.report.detail(self.nodes.nodes[0].node.url(host))
 
     async def close(self) -> None:
-        for on in self.nodes:
-            on.session.close()
-        if self.turn is not None:
-            turn, self.turn = self.turn, None
-            await turn.__aexit__(None, None, None)
-        self.site.active.discard(self)
-        if not self.ended.called:
-            self.ended.callback(None)
+        self.nodes.close(rejoin=self.only is None)  # who deploys to one node tries again by himself
+        await self.finish()

@@ -1,97 +1,225 @@
-"""What a server does first: make what the nodes serve agree with what the refs say, whenever it was killed.
+"""What makes a node agree with the refs, when the server has started and when a node is back, whoever was killed and when.
 
-A release that was prepared for the commit that the ref names is switched to: the server was killed after the ref had moved.
-Anything else that was begun is undone. Where a node lacks the commit altogether, it is deployed to it.
+A release that was prepared for the commit that the ref names is switched to: somebody was killed after the ref had moved.
+Anything else that was begun is undone. A node that lacks the commit altogether gets it, before it is put into service.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from ..errors import GitdeployError, Refused
+from ..git.configvars import ConfigVars
+from ..git.push import Push, Update
 from ..git.repository import ReleaseTag
 from ..names import Place
-from ..nodes.node import Node
-from .again import deploy_again
-from .site import Site
+from ..nodes.node import Node, Session
+from . import data
+from .attempt import to_the_end
+from .gate import PREPARE
+from .pipeline import Deploy
+from .site import Held, Site
 
+RETRY = 30.0  # seconds after which a node that could not be brought up to date is tried again; twice as many each time
+SELDOM = 900.0  # and never more than these: each try is a deploy that is kept
 log = Logger()
 
 
-async def reconcile(site: Site) -> list[Place]:
-    """Settle every place; one that cannot be settled is logged and does not keep the others from it.
+def places_on(site: Site, node: Node) -> list[Place]:
+    """The apps and environments that a node runs."""
+    return [place for place in site.places() if node.name in site.environment(place).nodes]
 
-    Returns the places whose commit some node does not have: they are for `deploy_lacking`, once the server listens.
+
+async def bring_back(site: Site, node: Node) -> None:
+    """Bring a node up to date that is connected, then let it get requests; again and again until that is done, or it is gone.
+
+    There is a single one for a node that pauses between two tries: to ask once more ends its pause.
+    """
+    if (waiting := site.behind.pop(node.name, None)) is not None:
+        waiting.callback(None)
+        return
+    seconds = RETRY
+    while not site.stopping:
+        try:
+            lacking = await settle_all(site, node)
+            behind = await catch_up(site, node, lacking)
+            if not behind:
+                async with site.talking(node) as session:
+                    await session.join()
+                return
+        except Exception as error:
+            log.error("{name}: cannot be brought up to date: {error}", name=node.name, error=str(error))
+        if node.name in site.behind:
+            return
+        await pause(site, node, seconds)
+        seconds = min(2 * seconds, SELDOM)
+        if await node.reach() is not None:
+            return  # it is begun anew when it is back
+
+
+async def pause(site: Site, node: Node, seconds: float) -> None:
+    """Wait so long, or until there is a reason to try again at once."""
+    waiting = site.behind[node.name] = Deferred()
+    timer = site.reactor.callLater(seconds, lambda: site.behind.pop(node.name).callback(None))
+    await waiting
+    if timer.active():
+        timer.cancel()
+
+
+async def settle_all(site: Site, node: Node) -> list[Place]:
+    """Settle every place of a node; one that cannot be settled is logged and does not keep the others from it.
+
+    Returns these, and the places whose commit the node does not have: they are for `catch_up`.
     """
     lacking = []
-    places = site.places()
+    places = places_on(site, node)
     for place in places:
         try:
-            if not await settle(site, place):
-                lacking.append(place)
-        except Exception:
-            log.failure("bringing back {place}", place=str(place))
-    await forget_the_rest(site, {site.key(place) for place in places})
+            async with site.queue.turn(place, "gitdeploy", site.config.limits.wait, lambda who: None):
+                if not await settle(site, place, node):
+                    lacking.append(place)
+        except Exception as error:
+            if not isinstance(error, GitdeployError):
+                log.failure("bringing back {place} on {name}", place=str(place), name=node.name)
+            log.error("{place} on {name}: {error}", place=str(place), name=node.name, error=str(error))
+            lacking.append(place)
+    await forget_the_rest(site, node, {site.key(place) for place in places})
     return lacking
 
 
-async def deploy_lacking(site: Site, places: list[Place]) -> None:
-    """Deploy what the refs of `places` say."""
+async def catch_up(site: Site, node: Node, places: list[Place]) -> list[Place]:
+    """Deploy to one node what the refs of `places` say; returns the places where that failed."""
+    behind = []
     for place in places:
-        log.warn("{place}: deploying what its ref says, which is not on all nodes", place=str(place))
+        log.warn("{place}: deploying what its ref says, which {name} does not have", place=str(place), name=node.name)
         try:
-            await deploy_again(site, place, "gitdeploy", "redeploy", None, lambda data: None, lambda: True)
+            branch, commit = site.deployed(place)
+            deploy = Deploy(site, place, "gitdeploy", "catch up", lambda: True, only=node)
+            try:
+                await deploy.prepare(Push((Update(commit, commit, branch),)))
+                deploy.committing()
+            except BaseException as error:
+                await to_the_end(deploy.abandon(error))
+                raise
+            await to_the_end(deploy.activate())
+            if not deploy.done:
+                behind.append(place)
         except Exception as error:
-            log.error("{place} could not be deployed: {error}", place=str(place), error=str(error))
+            log.error(
+                "{place} could not be deployed to {name}: {error}", place=str(place), name=node.name, error=str(error)
+            )
+            behind.append(place)
+    return behind
 
 
-async def settle(site: Site, place: Place) -> bool:
-    """Bring one app in one environment back to what its ref says, and start it; says whether all nodes had what it needs."""
-    site.journal.interrupt(place.app, place.environment)
+async def settle(site: Site, place: Place, node: Node) -> bool:
+    """Bring one app on one node back to what its ref says; says whether the node had what that needs."""
     repository, key, branch = site.repository(place.app), site.key(place), site.branch(place)
     commit = repository.ref(place.environment, branch) if branch else None
-    complete = True
-    for node in site.nodes_of(place):
-        release = await settle_node(site, node, key, commit, repository.release_names(place.environment))
-        if release is not None:
-            record_if_new(site, place, release)
-        elif commit is not None:
-            complete = False
-        node.restore(key)
-    return complete
+    async with site.talking(node) as session:
+        recorded, prepared = repository.releases(place.environment), repository.ref(place.environment, PREPARE)
+        config = site.config_vars(place).read(place.environment)
+        here = site.runs_jobs(place, node)
+        await put_back(site, place, session, commit, config, recorded)
+        await session.call("maintenance", site.config.limits.step, app=key, on=site.in_maintenance(place))
+        release = await settle_release(site, session, key, commit, config, recorded, prepared, here)
+    if release is not None:
+        record_if_new(site, place, release)
+    return release is not None or commit is None
 
 
-async def forget_the_rest(site: Site, keys: set[str]) -> None:
-    """Remove from the nodes what is left of first pushes that were interrupted."""
-    for node in site.nodes.values():
-        session = node.session()
-        try:
-            for key in set(node.keys()) - keys:
-                await session.call("forget", site.config.limits.step, app=key)
-        finally:
-            session.close()
+async def put_back(
+    site: Site, place: Place, session: Session, commit: str | None, config: ConfigVars, recorded: Sequence[ReleaseTag]
+) -> None:
+    """If an exclusive update was cut short, and its release is not the one to go on with: put the data back as they were.
+
+    Nobody was let in since then. That is done once, before any node lets somebody in again; if it fails, none does.
+    """
+    held = site.held(place)
+    if held is None:
+        return
+    state = await session.call("state", site.config.limits.step, app=site.key(place))
+    found = chosen(state, commit, config.id, recorded)
+    if held.backup is not None and not is_deployed(held, state, found, commit):
+        log.warn("{place}: putting the data back as they were, from {file}", place=str(place), file=held.backup)
+        await data.put_back(site, place, held.backup)
+    site.hold(place, None)
 
 
-async def settle_node(
-    site: Site, node: Node, key: str, commit: str | None, recorded: list[str]
+def is_deployed(held: Held, state: Mapping[str, Any], found: Mapping[str, Any] | None, commit: str | None) -> bool:
+    """Whether the ref had moved before the update was cut short: then the data are as they are to be.
+
+    A node that took part knows the release; one that was away meanwhile lacks it, whatever became of the others.
+    """
+    if state["held"] and found is not None:
+        return bool(found["release"] == held.release)
+    return held.commit == commit
+
+
+async def settle_release(
+    site: Site,
+    session: Session,
+    key: str,
+    commit: str | None,
+    config: ConfigVars,
+    recorded: Sequence[ReleaseTag],
+    prepared: str | None,
+    here: bool,
 ) -> dict[str, Any] | None:
-    """Make the release of `commit` live on one node, drop what attempts left; returns the live release's record, if it has it."""
+    """Make the release of `commit` live on a node and drop what attempts left; returns its record, if the node has it.
+
+    `config` is which config vars count, `here` whether the node runs the app's jobs.
+    What was only prepared, for the commit `prepared`, stays.
+    """
     limit = site.config.limits.step
-    session = node.session()
-    try:
-        state = await session.call("state", limit, app=key)
-        ours = [release for release in state["releases"] if release["commit"] == commit and commit in state["versions"]]
-        live = next((release for release in ours if release["release"] == state["live"]), None)
-        if live is None and ours:
-            live = ours[-1]
-            await session.call("activate", limit, app=key, release=live["release"])
-        known = {name.removeprefix("refs/releases/") for name in recorded}
-        keep = [one["release"] for one in state["releases"] if one["release"] in known or one is live]
-        await session.call("prune", limit, app=key, keep=keep)
-        return live
-    finally:
-        session.close()
+    state = await session.call("state", limit, app=key)
+    found = chosen(state, commit, config.id, recorded)
+    live = found["release"] if found else state["live"]
+    if live is not None:
+        try:
+            await session.revive(key, live)
+        except Refused as error:
+            log.error("{key} {live}: {error}", key=key, live=live, error=str(error))
+        if live != state["live"]:
+            await session.call("activate", limit, app=key, release=live)
+        await session.switched(key, live, config.scale)
+        if state["held"]:
+            await session.unhold(key, config.scale)
+        if any(one.get("cron") for one in state["releases"]):
+            await session.call("jobs", limit, app=key, release=live, here=here)
+    known = {f"v{release.number}" for release in recorded}
+    known.update(one["release"] for one in state["releases"] if (one["source"], one["commit"]) == ("prepare", prepared))
+    keep = [one["release"] for one in state["releases"] if one["release"] in known or one["release"] == live]
+    await session.call("prune", limit, app=key, keep=keep)
+    return found
+
+
+def chosen(
+    state: Mapping[str, Any], commit: str | None, config: str, recorded: Sequence[ReleaseTag]
+) -> dict[str, Any] | None:
+    """The release that a node should serve of those it has: of `commit`, and not older than the latest on record, if that is.
+
+    A later one is of a deploy that was interrupted before it was recorded; what counts is one with the config vars that count.
+    None: the node lacks what the ref names.
+    """
+    least = recorded[-1].number if recorded and recorded[-1].commit == commit else 0
+    there = [one for one in state["releases"] if one["commit"] == commit and commit in state["versions"]]
+    late = [one for one in there if int(one["release"][1:]) >= least]
+    ours: list[dict[str, Any]] = [one for one in late if one.get("config", "") == config] or late
+    return next((one for one in ours if one["release"] == state["live"]), ours[-1] if ours else None)
+
+
+async def forget_the_rest(site: Site, node: Node, keys: set[str]) -> None:
+    """Remove from a node what is left of first pushes that were interrupted, and not what one is about right now."""
+    async with site.talking(node) as session:
+        there = await session.call("apps", site.config.limits.step)
+        under_way = {site.key(deploy.place) for deploy in site.active}
+        for key in set(there["apps"]) - keys - under_way:
+            await session.call("forget", site.config.limits.step, app=key)
 
 
 def record_if_new(site: Site, place: Place, release: dict[str, Any]) -> None:

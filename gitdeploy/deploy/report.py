@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor (ECMA-48 5.4)
@@ -11,6 +11,9 @@ CONTROL = re.compile(
     r"|\x1b[@-_]?"
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
+
+MASKED = 8
+"""Characters of a value from which on it is not shown."""
 
 
 def plain(text: str) -> str:
@@ -39,9 +42,25 @@ class Report:
     def __init__(self, keep: Callable[[str], None]) -> None:
         self.sink: Callable[[bytes], None] = lambda data: None
         self.keep = keep
+        self.masked: dict[str, str] = {}
+
+    def mask(self, variables: Mapping[str, str]) -> None:
+        """From now on, show the name of a variable in place of its value; one that is short may mean something else.
+
+        What is written comes by lines, so the lines of a value that has several are not shown either.
+        """
+        pieces = [(piece, name) for name, text in variables.items() for piece in {text, *text.splitlines()}]
+        found = {piece: name for piece, name in pieces if len(piece) >= MASKED}
+        self.masked = dict(sorted(found.items(), key=lambda item: len(item[0]), reverse=True))
+
+    def hide(self, text: str) -> str:
+        """`text` with names in place of the values that are masked."""
+        for value, name in self.masked.items():
+            text = text.replace(value, f"[{name}]")
+        return text
 
     def line(self, text: str) -> None:
-        text = plain(text)
+        text = self.hide(plain(text))
         self.keep(text)
         self.sink(text.encode() + b"\n")
 
@@ -58,6 +77,28 @@ class Report:
         for row in plain(text).split("\n"):
             self.line(f" !     {row}")
 
+    def note(self, text: str) -> None:
+        """A detail that the pusher does not wait for; it is kept all the same."""
+        self.keep(plain(f"       {text}"))
+
     def progress(self, text: str) -> None:
         """Show `text` in place of the progress before it; it is not kept. (git clears the line after a carriage return.)"""
         self.sink(f"       {plain(text)}\r".encode())
+
+
+class Progress:
+    """What several nodes say of their transfers, in one place: ``web1 40% of the files ..., web2 35% ...``."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.rows: dict[str, str] = {}
+
+    def of(self, name: str) -> Callable[[str], None]:
+        """What shows the progress of the node called `name`."""
+
+        def show(text: str) -> None:
+            self.rows[name] = text
+            rows = self.rows.items()
+            self.report.progress(text if len(rows) == 1 else ", ".join(f"{one} {row.split()[0]}" for one, row in rows))
+
+        return show

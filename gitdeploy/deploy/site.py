@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from buildless.secret import make_secret
+
 from ..config import Config, Environment
 from ..errors import NotFound
+from ..git.configvars import ConfigStore
 from ..git.repository import Repository
 from ..git.stage import GIT_ENVIRON, Stage
 from ..names import Place, nearest, quoted
-from ..nodes.node import Node
+from ..nodes.fleet import Fleet
+from ..nodes.node import Node, Session
 from ..runner import Command, Runner
 from . import stages
 from .journal import Journal
@@ -27,22 +32,39 @@ from .queue import Queue
 log = Logger()
 
 if TYPE_CHECKING:
-    from .pipeline import Deploy
+    from .attempt import Attempt
+
+
+@dataclass(frozen=True)
+class Held:
+    """For which release, of which commit, nobody is let in, and the backup with the data as they were, once there is one."""
+
+    release: str
+    commit: str = ""
+    backup: str | None = None
 
 
 @dataclass
 class Site:
-    """A server's parts. `config` is replaced when it is read again; a deploy under way keeps the one it began with."""
+    """A server's parts. `config` is replaced when it is read again; a deploy under way keeps the one it began with.
+
+    `node` finds a node by its name, and raises NotFound; `rejoin` brings a node up to date that could not be switched.
+    """
 
     reactor: Any
     runner: Runner
     home: Path
     config: Config
-    nodes: dict[str, Node]
+    node: Callable[[str], Node]
     journal: Journal
     queue: Queue
-    active: set[Deploy] = field(default_factory=set)
+    fleet: Fleet
+    rejoin: Callable[[Node], None] = lambda node: None
+    active: set[Attempt] = field(default_factory=set)
     visitors: Counter[str] = field(default_factory=Counter)
+    behind: dict[str, Deferred[None]] = field(
+        default_factory=dict
+    )  # nodes that are tried again, when this fires at the latest
     stopping: bool = False
     offline: bool = False  # no server runs: only files can be looked at
 
@@ -80,8 +102,7 @@ class Site:
             if not self.visitors[app]:
                 del self.visitors[app]
                 if not repository.has_refs():
-                    shutil.rmtree(repository.path, ignore_errors=True)
-                    shutil.rmtree(self.home / "stage" / app, ignore_errors=True)
+                    self.remove(app)
 
     def clean(self) -> None:
         """Remove what a git that was killed left in repositories: quarantines and lock files. Nobody pushes yet."""
@@ -94,8 +115,18 @@ class Site:
             path.unlink(missing_ok=True)
         for app in self.apps():
             if not self.repository(app).has_refs():
-                shutil.rmtree(self.repository(app).path, ignore_errors=True)
-                shutil.rmtree(self.home / "stage" / app, ignore_errors=True)
+                self.remove(app)
+
+    def remove(self, app: str) -> None:
+        """Delete what the server has of an app."""
+        for path in (
+            self.repository(app).path,
+            self.home / "stage" / app,
+            self.home / "secrets" / app,
+            self.home / "passwords" / app,
+            self.home / "maintenance" / app,
+        ):
+            shutil.rmtree(path, ignore_errors=True)
 
     def stage(self, place: Place) -> Stage:
         return Stage(self.home / "stage" / place.app / place.environment)
@@ -109,7 +140,82 @@ class Site:
         return f"refs/heads/{setting}" if setting else self.repository(place.app).head(place.environment)
 
     def nodes_of(self, place: Place) -> tuple[Node, ...]:
-        return tuple(self.nodes[name] for name in self.environment(place).nodes)
+        """The nodes of its environment. Raises NotFound for one that is not there."""
+        try:
+            return tuple(self.node(name) for name in self.environment(place).nodes)
+        except NotFound as error:
+            raise NotFound(f"{place.environment} in gitdeploy.yaml: {error}") from error
+
+    def secret(self, place: Place) -> str:
+        """The secret of an app in an environment: all nodes get the same. It is made for the first push, and goes with the app."""
+        return make_secret(self.home / "secrets" / place.app / place.environment)
+
+    def services_secret(self, place: Place) -> str:
+        """What the passwords of its services come from; kept as `secret` is, and never given to anybody."""
+        return make_secret(self.home / "passwords" / place.app / place.environment)
+
+    def config_vars(self, place: Place) -> ConfigStore:
+        """The config vars of an app. They may be there before its first push."""
+        return ConfigStore(self.home / "config" / f"{place.app}.git")
+
+    def counts(self, place: Place) -> Mapping[str, int]:
+        """How many workers of each type there are to be, where somebody said so (``ps:scale``)."""
+        return self.config_vars(place).read(place.environment).scale
+
+    def deployed(self, place: Place) -> tuple[str, str]:
+        """The deployed branch of a place and the commit it is at. Raises NotFound before the first push."""
+        repository = self.existing(place.app)
+        branch = self.branch(place)
+        commit = repository.ref(place.environment, branch) if branch else None
+        if branch is None or commit is None:
+            raise NotFound(f"{place.app} has never been deployed to {place.environment}; push it there first")
+        return branch, commit
+
+    def is_deployed(self, place: Place) -> bool:
+        """Whether a branch of the app is deployed there."""
+        branch = self.branch(place) if self.repository(place.app).exists else None
+        return branch is not None and self.repository(place.app).ref(place.environment, branch) is not None
+
+    def held(self, place: Place) -> Held | None:
+        """What there is to go back to if the deploy for which nobody is let in ends here; None if everybody is."""
+        try:
+            return Held(**json.loads(self.holding(place).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+
+    def hold(self, place: Place, held: Held | None) -> None:
+        """Keep that, for whoever starts the server again."""
+        file = self.holding(place)
+        if held is None:
+            file.unlink(missing_ok=True)
+            return
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        new = file.with_name(f".{file.name}.new")
+        new.write_text(json.dumps(asdict(held)), encoding="utf-8")
+        new.replace(file)
+
+    def holding(self, place: Place) -> Path:
+        return self.home / "held" / place.app / place.environment
+
+    def in_maintenance(self, place: Place) -> bool:
+        """Whether somebody has taken an app out of service."""
+        return self.maintenance(place).exists()
+
+    def maintain(self, place: Place, on: bool) -> None:
+        """Keep that, for nodes that do not answer now, and for those to come."""
+        file = self.maintenance(place)
+        if on:
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file.touch()
+        else:
+            file.unlink(missing_ok=True)
+
+    def maintenance(self, place: Place) -> Path:
+        return self.home / "maintenance" / place.app / place.environment
+
+    def runs_jobs(self, place: Place, node: Node) -> bool:
+        """Whether a node is the one that runs an app's jobs: the first of the environment."""
+        return self.environment(place).nodes[0] == node.name
 
     def key(self, place: Place) -> str:
         """The app's name on nodes."""
@@ -143,6 +249,25 @@ class Site:
         repository, most = self.repository(app), self.config.keep.versions
         return {one.commit for name in self.config.environments for one in repository.releases(name, most)}
 
-    def urls(self, place: Place) -> list[str]:
-        """Where an app answers."""
-        return [url for node in self.nodes_of(place)[:1] for url in node.urls(self.key(place))]
+    async def urls(self, place: Place) -> list[str]:
+        """Where an app answers, as the first of its nodes that can be asked says."""
+        for node in self.nodes_of(place):
+            if await node.reach() is None:
+                state = await self.ask(node, "state", app=self.key(place))
+                live = [one for one in state["releases"] if one["release"] == state["live"]]
+                return [node.url(host) for one in live for host in stages.named(tuple(one["hosts"]))]
+        return []
+
+    @asynccontextmanager
+    async def talking(self, node: Node) -> AsyncIterator[Session]:
+        """A session with a node, outside of deploys."""
+        session = node.session()
+        try:
+            yield session
+        finally:
+            await session.finish()
+
+    async def ask(self, node: Node, verb: str, **request: Any) -> dict[str, Any]:
+        """One question to a node, outside of deploys. Raises Refused."""
+        async with self.talking(node) as session:
+            return await session.call(verb, self.config.limits.step, **request)

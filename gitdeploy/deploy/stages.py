@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from buildless.description import Description, python_satisfies
+from buildless.configuration import Configuration
+from buildless.description import RUNS, Description
 from buildless.environ import environ
 from buildless.limits import WebLimits
+from buildless.processes import WEB
+from buildless.service import Account
+from buildless.service import environ as services_environ
+from buildless.values import ANY, python_satisfies, split_location
 
+from ..git.configvars import ConfigVars
 from ..git.repository import CommitInfo
 from ..names import Place
 from .report import size
@@ -29,19 +35,47 @@ class Plan:
     commit: CommitInfo
     description: Description
     release: str
-    hosts: tuple[str, ...]  # host names, the first is the one that is shown
+    hosts: tuple[str, ...]  # locations, the first is the one that is shown
     web: WebLimits
     user: str
-    source: str  # git push, rollback, redeploy
+    source: str  # git push, prepare, rollback, redeploy, config, catch up
+    config: ConfigVars = field(default_factory=ConfigVars)
+    services: tuple[Account, ...] = ()
 
     @property
     def number(self) -> int:
         return int(self.release[1:])
 
     @property
+    def only_prepares(self) -> bool:
+        """Whether the release is to be looked at, and not to be live."""
+        return self.source == "prepare"
+
+    @property
+    def looked_at(self) -> str:
+        """Where the release answers while it is kept, live or not."""
+        return f"{self.release}.{named(self.hosts)[-1]}"
+
+    @property
+    def answers(self) -> bool:
+        """Whether there is a web process."""
+        return any(name in self.description.platform for name in RUNS)
+
+    @property
     def runs(self) -> bool:
-        """Whether there is a process to start."""
-        return "wsgi" in self.description.platform
+        """Whether there is any process to start."""
+        return self.answers or bool(self.description.processes)
+
+    @property
+    def starts(self) -> tuple[str, ...]:
+        """The process types that answer requests, and so are started before the release is live."""
+        paths = [name for name, one in self.description.processes.items() if one.path is not None]
+        return (*((WEB,) if self.answers else ()), *paths)
+
+    @property
+    def works(self) -> bool:
+        """Whether there are workers."""
+        return any(one.path is None for one in self.description.processes.values())
 
 
 @dataclass(frozen=True)
@@ -58,19 +92,31 @@ def app_key(place: Place, default_environment: str) -> str:
     return place.app if place.environment == default_environment else f"{place.app}.{place.environment}"
 
 
-def hosts(place: Place, description: Description, domain: str, default_environment: str) -> tuple[str, ...]:
-    """The host names an app answers to; the locations of app.yaml are those of the default environment."""
+def hosts(
+    place: Place, description: Description, domain: str, default_environment: str, default_app: str | None = None
+) -> tuple[str, ...]:
+    """The locations an app answers at; those of app.yaml are those of the default environment.
+
+    The last but for `ANY`, which an environment's default app has, is the name that the server gives it.
+    """
+    others = (ANY,) if place.app == default_app else ()
     if place.environment == default_environment:
-        return (*description.locations, f"{place.app}.{domain}")
-    return (f"{place.app}.{place.environment}.{domain}",)
+        return (*description.locations, f"{place.app}.{domain}", *others)
+    return (f"{place.app}.{place.environment}.{domain}", *others)
+
+
+def named(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    """The locations that have a name."""
+    return tuple(host for host in hosts if host != ANY)
 
 
 def reserved(hosts: tuple[str, ...], domains: Collection[str]) -> str | None:
     """The first of an app's locations that is, or could be, the name the server gives another app; the last is its own."""
-    *locations, own = hosts
-    for host in locations:
+    *locations, own = named(hosts)
+    for location in locations:
+        host = split_location(location)[0]
         if host != own and any(host == domain or host.endswith(f".{domain}") for domain in domains):
-            return host
+            return location
     return None
 
 
@@ -88,10 +134,13 @@ def next_release(recorded: Iterable[str], facts: Iterable[Mapping[str, Any]]) ->
     return f"v{1 + max((int(name[1:]) for name in names), default=0)}"
 
 
-def problems(plan: Plan, facts: Mapping[str, Any], new_bytes: int, new_files: int) -> list[str]:
+def problems(
+    plan: Plan, facts: Mapping[str, Any], new_bytes: int, new_files: int, *, installs: bool = False
+) -> list[str]:
     """Why a node cannot run this, in words that say what to do; empty when it can.
 
-    `facts` is what the node's survey answered; `new_bytes` and `new_files` are what the version adds to its disk.
+    `facts` is what the node's survey answered; `new_bytes` and `new_files` are what the version adds to its disk. With
+    `installs` Debian packages that are missing are no problem, as the node can install them.
     """
     found = []
     wanted, version = plan.description.python, facts["python"]
@@ -103,7 +152,7 @@ def problems(plan: Plan, facts: Mapping[str, Any], new_bytes: int, new_files: in
     missing_os = [name for name in plan.description.os if name not in facts["os"]]
     if missing_os:
         found.append(f"the application wants os {', '.join(missing_os)}, the node is {', '.join(facts['os'])}")
-    if facts["missing_debs"]:
+    if facts["missing_debs"] and not installs:
         names = " ".join(facts["missing_debs"])
         found.append(f"Debian packages are missing; on the node, run: apt-get install {names}")
     free = facts["free"]
@@ -116,6 +165,29 @@ def problems(plan: Plan, facts: Mapping[str, Any], new_bytes: int, new_files: in
     return found
 
 
+def taken(plan: Plan, facts: Mapping[str, Any]) -> str | None:
+    """Why the app may not have its locations on a node: another one answers at one of them already."""
+    for host in plan.hosts:
+        owner = facts["hosts"].get(host, plan.key)
+        if owner != plan.key and host == ANY:
+            return f"{owner} answers for all other names there; take default_app out of gitdeploy.yaml, then redeploy {owner}"
+        if owner != plan.key:
+            return f"{host} belongs to {owner}; take it out of the locations in app.yaml"
+    return None
+
+
+def absent(down: Mapping[str, str], missing: int, environment: str) -> str | None:
+    """Why a deploy cannot do without the nodes in `down` (name: reason), when so many may be `missing`; None when it can."""
+    if len(down) <= missing:
+        return None
+    names, reason = ", ".join(down), next(iter(down.values()))
+    verb = "does" if len(down) == 1 else "do"
+    return (
+        f"{names} {verb} not answer ({reason}); push again when all are back, or write `missing: {len(down)}`"
+        f" for {environment} in gitdeploy.yaml"
+    )
+
+
 def unhealthy(status: int, path: str, asked: bool) -> str | None:
     """What is wrong with the answer to a check; `asked` says that app.yaml names the path: then it must answer below 400."""
     limit = 400 if asked else 500
@@ -125,14 +197,21 @@ def unhealthy(status: int, path: str, asked: bool) -> str | None:
     return f"{path} answered {status}; it must be below {limit}: {advice}"
 
 
-def settings(plan: Plan, layout: Mapping[str, str], path: str) -> dict[str, Any]:
-    """What the release's processes are given (see buildless.web). `layout` has the node's logs, pycache and tmp directories."""
+def settings(
+    plan: Plan, layout: Mapping[str, str], path: str, libraries: Sequence[str] = (), linger: float = 0.0
+) -> dict[str, Any]:
+    """What the release's processes are given (see buildless.web).
+
+    `layout` has the node's logs, pycache, tmp, state and release directories and the file of the secret, `libraries` are further
+    directories for sys.path, and `linger` is after how many seconds without a request a release that is not live sleeps (0: never).
+    """
     return {
         "app": plan.place.app,
         "environment": plan.place.environment,
         "release": plan.release,
         "version": plan.commit.oid,
-        "web": asdict(plan.web),
+        "web": asdict(replace(plan.web, linger=linger)),
+        "libraries": list(libraries),
         "environ": environ(
             plan.description,
             app=plan.place.app,
@@ -143,19 +222,41 @@ def settings(plan: Plan, layout: Mapping[str, str], path: str) -> dict[str, Any]
             tmpdir=layout["tmp"],
             logs=layout["logs"],
             pycache=layout["pycache"],
-            base={"PATH": path},
+            secret=layout["secret"],
+            base={**services_environ(plan.services, layout["state"]), **plan.config.variables, "PATH": path},
+            config=configuration(plan, layout["release"]),
         ),
     }
 
 
+def configuration(plan: Plan, release: str) -> str | None:
+    """Where the application's configuration is, below the directory of its release."""
+    said = plan.description.config or Configuration()
+    return said.place(f"{release}/config" if plan.config.files else None, f"{release}/tree")
+
+
+def lacks_configuration(plan: Plan) -> str | None:
+    """Why a release cannot be without a configuration; None if it can, or has one."""
+    said = plan.description.config
+    if said is None or not said.required or said.default or plan.config.files:
+        return None
+    begin = (
+        "gitdeploy create-config conf, change what it has, then" if said.template else "make a directory of files, then"
+    )
+    return f"it needs a configuration in {plan.place.environment}; {begin}: tar -C conf -c . | ssh ... config:put {plan.place.app}"
+
+
 def fingerprint(plan: Plan) -> str:
     """The same for two releases whose processes would be the same but for the release's number: one may serve as the other."""
-    parts = [plan.commit.oid, plan.key, list(plan.hosts), asdict(plan.web)]
+    services = [asdict(account) for account in plan.services]
+    files = {name: hashlib.sha256(content).hexdigest() for name, content in plan.config.files.items()}
+    parts = [plan.commit.oid, plan.key, list(plan.hosts), asdict(plan.web), plan.config.variables, files, services]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def record(plan: Plan, now: float) -> dict[str, Any]:
-    """release.json: what the node keeps of a release."""
+def record(plan: Plan, now: float, serving: str) -> dict[str, Any]:
+    """release.json: what the node keeps of a release, whose processes were started for `serving`."""
+    types = plan.description.processes.items()
     return {
         "commit": plan.commit.oid,
         "tree": plan.commit.tree,
@@ -167,7 +268,13 @@ def record(plan: Plan, now: float) -> dict[str, Any]:
         "environment": plan.place.environment,
         "hosts": list(plan.hosts),
         "static": plan.description.static or "static",
-        "runs": plan.runs,
+        "runs": plan.answers,
+        "serving": serving if plan.runs else None,
+        "php": "php" in plan.description.platform,
+        "gunicorn": any(name in plan.description.platform for name in ("wsgi", "asgi")),
+        "processes": {name: {"path": one.path, "count": one.count} for name, one in types},
+        "cron": {name: {**asdict(one.schedule), "timeout": one.timeout} for name, one in plan.description.cron.items()},
         "fingerprint": fingerprint(plan),
+        "config": plan.config.id,
         "web": asdict(plan.web),
     }

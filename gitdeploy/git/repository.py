@@ -189,6 +189,13 @@ class Repository:
             blob = store[root[path.encode()][1]]
             return blob.data if isinstance(blob, Blob) else None
 
+    def blob(self, oid: str, quarantine: str | None = None) -> bytes:
+        """The content of the blob `oid`, which must be there."""
+        with self.objects(quarantine) as store:
+            found = store[ObjectID(oid.encode())]
+            assert isinstance(found, Blob)
+            return found.data
+
     def keep(self, commits: set[str]) -> None:
         """Let refs/versions hold exactly `commits` (and what else was added since this was worked out is kept, too)."""
         with self.opened() as repo:
@@ -201,6 +208,13 @@ class Repository:
                     commit.encode()
                 ) in repo.object_store:
                     repo.refs.set_if_equals(name, None, ObjectID(commit.encode()))
+
+    def forget(self, environment: str) -> None:
+        """Delete all refs of an environment; what nothing else refers to is git's to collect."""
+        base = f"refs/namespaces/{environment}/".encode()
+        with self.opened() as repo:
+            for name in [name for name in repo.refs.allkeys() if name.startswith(base)]:
+                repo.refs.remove_if_equals(name, None)
 
     def record(self, environment: str, release: ReleaseTag) -> None:
         """Write a release as an annotated tag, refs/releases/vN; one of that number that is there already stays."""

@@ -1,1 +1,3 @@
-"""The fleet: what a node is to the pipeline (`node`), and the embedded node (`embedded`, with its `supervisor` and `agent`)."""
+"""The fleet: what a node is to a deploy (`node`); machines over ssh (`machine`, `connection`) and the embedded node (`embedded`,
+with its `supervisor`); what is known of machines (`fleet`); making (`creation`, `cloud`, `nspawn`) and setting them up (`setup`).
+"""

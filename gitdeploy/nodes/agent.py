@@ -1,35 +1,45 @@
-"""A session with `buildless.node` as a child process of this machine: requests in, answers out, one at a time."""
+"""A session with `buildless.node` as a child process, here or behind ssh: requests in, answers out, one at a time."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from twisted.internet import protocol
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from ..errors import Refused
 from ..runner import BASE_ENVIRON, Command, Runner, end_group, exit_code
 from . import commands
+from .node import Say
+
+ENDS = 5.0  # seconds that an agent gets to end by itself
 
 
 class Agent(protocol.ProcessProtocol):
-    """The child. `ask` sends a request and waits for its answer; an end of the child answers with an error."""
+    """The child. `ask` sends a request and waits for its answer; an end of the child answers with an error.
+
+    `gone` is what to call the end of it; the exit status and what it wrote last are added.
+    """
 
     transport: Any = None
 
-    def __init__(self) -> None:
+    def __init__(self, gone: str) -> None:
+        self.gone = gone
         self.number = 0
+        self.say: Say | None = None
         self.waiting: Deferred[dict[str, Any]] | None = None
         self.received: list[bytes] = []
         self.errors = bytearray()
         self.ended: int | None = None
+        self.over: Deferred[None] = Deferred()
 
-    def ask(self, verb: str, request: Mapping[str, Any]) -> Deferred[dict[str, Any]]:
-        """The answer to a request. One that was cancelled is answered all the same, and that answer is passed over."""
+    def ask(self, verb: str, request: Mapping[str, Any], say: Say | None = None) -> Deferred[dict[str, Any]]:
+        """The answer to a request."""
         self.number += 1
+        self.say = say
         waiting = self.waiting = Deferred()
         if self.ended is None:
             self.transport.write(json.dumps({"id": self.number, "verb": verb, **request}).encode() + b"\n")
@@ -39,14 +49,18 @@ class Agent(protocol.ProcessProtocol):
 
     def outReceived(self, data: bytes) -> None:
         self.received.append(data)
-        if not data.endswith(b"\n"):
+        if b"\n" not in data:
             return
-        lines = b"".join(self.received).splitlines()
-        self.received.clear()
+        *lines, rest = b"".join(self.received).split(b"\n")
+        self.received = [rest] if rest else []
         for line in lines:
             answer = json.loads(line)
-            if answer["id"] == self.number:
+            if answer["id"] != self.number:
+                continue
+            if "say" not in answer:
                 self.done(answer)
+            elif self.say is not None:
+                self.say(answer["say"])
 
     def done(self, answer: dict[str, Any]) -> None:
         if self.waiting is not None:
@@ -60,56 +74,84 @@ class Agent(protocol.ProcessProtocol):
     def processEnded(self, reason: Failure) -> None:
         self.ended = exit_code(reason)
         self.fail()
+        self.over.callback(None)
 
     def fail(self) -> None:
         tail = bytes(self.errors).decode("utf-8", "replace").splitlines()[-20:]
-        self.done({"error": f"the node's agent ended with exit code {self.ended}", "details": tail})
+        self.done({"gone": f"{self.gone} (exit code {self.ended})", "details": tail})
 
 
-class LocalSession:
-    """One deploy's session with a node on this machine. `argv` starts its agent."""
+class AgentSession:
+    """The part of a session that is the same for every node: what is asked of its agent, and rsync.
 
-    def __init__(self, reactor: Any, runner: Runner, argv: tuple[str, ...]) -> None:
-        self.reactor, self.runner = reactor, runner
-        self.agent = Agent()
-        self.process = runner.start(Command(argv, BASE_ENVIRON), self.agent)
+    `argv` starts the agent, `gone` says what it means when it ends. `prefix` stands before directories for rsync
+    (``HOST:``), `shell` is how rsync gets there.
+    """
+
+    def __init__(
+        self, reactor: Any, runner: Runner, argv: Sequence[str], gone: str, prefix: str = "", shell: Sequence[str] = ()
+    ) -> None:
+        self.reactor, self.runner, self.prefix, self.shell = reactor, runner, prefix, shell
+        self.agent = Agent(gone)
+        self.process = runner.start(Command(tuple(argv), BASE_ENVIRON), self.agent)
+        self.dropped = False
 
     @property
     def ended(self) -> bool:
-        """Whether the agent is gone."""
-        return self.agent.ended is not None
+        """Whether the agent is gone, or is to go."""
+        return self.dropped or self.agent.ended is not None
 
-    async def call(self, verb: str, timeout: float, **request: Any) -> dict[str, Any]:
-        """See Session.call. A verb that takes longer than `timeout` seconds ends the agent, and so the session."""
-        limit = self.reactor.callLater(timeout, end_group, self.reactor, self.process)
+    async def call(self, verb: str, limit: float, /, say: Say | None = None, **request: Any) -> dict[str, Any]:
+        """See Session.call. A verb that takes longer than `limit` seconds ends the agent, and so the session.
+
+        So does a caller that is cancelled: what the verb would still do is not wanted, and what comes next need not wait for it.
+        """
+        timer = self.reactor.callLater(limit, end_group, self.reactor, self.process)
         try:
-            answer = await self.agent.ask(verb, request)
+            answer = await self.agent.ask(verb, request, say)
+        except CancelledError:
+            self.dropped = True
+            end_group(self.reactor, self.process)
+            raise
         finally:
-            late = not limit.active()
+            late = not timer.active()
             if not late:
-                limit.cancel()
+                timer.cancel()
         if late:
-            raise Refused(f"{verb} took longer than {timeout:g} s and was stopped")
+            raise Refused(f"{verb} took longer than {limit:g} s and was stopped")
+        if "gone" in answer:
+            raise Refused(f"{answer['gone']}, during: {verb}", *answer["details"])
         if "ok" not in answer:
-            raise Refused(f"{verb}: {answer['error']}", *answer["details"][-20:])
+            raise Refused(answer["error"], *answer["details"][-20:])
         ok: dict[str, Any] = answer["ok"]
         return ok
 
     async def send(
-        self, source: str, paths: Sequence[str], directory: str, timeout: float, progress: Callable[[str], None]
+        self, source: str, paths: Sequence[str] | None, directory: str, timeout: float, progress: Say
     ) -> None:
-        """See Session.send: rsync from one directory of this machine to another."""
-        names = b"".join(b"./" + path.encode() + b"\0" for path in paths)  # for rsync a # would begin a comment
-        command = Command(commands.rsync(source, directory), BASE_ENVIRON)
-        await self.runner.run(command, stdin=names, timeout=timeout, on_output=lambda data: show(data, progress))
+        """See Session.send: rsync from a directory of this machine."""
+        names = b"".join(b"./" + path.encode() + b"\0" for path in paths or ())  # for rsync a # would begin a comment
+        argv = commands.rsync(source, self.prefix + directory, self.shell, whole=paths is None)
+        await self.runner.run(
+            Command(argv, BASE_ENVIRON), stdin=names, timeout=timeout, on_output=lambda data: show(data, progress)
+        )
 
     def close(self) -> None:
         """Let the agent end: it does when its standard input does."""
         if self.agent.ended is None:
             self.process.closeStdin()
 
+    async def finish(self) -> None:
+        """`close`, and wait until its process has ended."""
+        self.close()
+        if self.agent.ended is None:
+            timer = self.reactor.callLater(ENDS, end_group, self.reactor, self.process)
+            await self.agent.over
+            if timer.active():
+                timer.cancel()
 
-def show(data: bytes, progress: Callable[[str], None]) -> None:
+
+def show(data: bytes, progress: Say) -> None:
     """Pass on the last line of what rsync --info=progress2 wrote."""
     line = data.replace(b"\n", b"\r").rstrip(b"\r").rpartition(b"\r")[2].decode("ascii", "replace").split()
     if len(line) >= 4 and line[1].endswith("%"):

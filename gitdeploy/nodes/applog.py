@@ -22,10 +22,10 @@ class AppLog:
         self.followers: set[Callable[[str], None]] = set()
         self.file: LogFile | None = None
 
-    def write(self, release: str, text: str) -> None:
-        """Add a line of `release`. A disk that is full must not take the app with it."""
+    def write(self, release: str, text: str, kind: str = "web") -> None:
+        """Add a line of a process type of `release`. A disk that is full must not take the app with it."""
         stamp = datetime.fromtimestamp(self.now(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
-        line = f"{stamp}Z {release} web | {text}"
+        line = f"{stamp}Z {release} {kind} | {text}"
         for follow in list(self.followers):
             follow(line)
         try:

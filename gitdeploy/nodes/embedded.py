@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -12,24 +12,26 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from buildless.node import kinds
+from buildless.node.journal import last_words
 from buildless.node.layout import Layout
+from buildless.processes import WEB
 
 from ..runner import Runner
-from ..web import pages
-from ..web.pages import Page
-from ..web.target import Target
 from . import commands
-from .agent import LocalSession
+from .answers import RELEASE_HEADER
 from .applog import AppLog
-from .node import Checked, Process
+from .crew import Crew, listed
+from .library import link_libraries
+from .local import EmbeddedSession
+from .node import Checked, Process, Say, Unsteady
 from .probe import probe
-from .supervisor import GRACE, Instance, Program
+from .supervisor import Instance, Program
 
-LIBRARIES = ("buildless", "gunicorn", "packaging", "yaml")
-"""What the web process type needs beside the application: our own copies, whichever Python runs it."""
-RELEASE_HEADER = b"x-gitdeploy-release"
+WOKEN = 600.0  # seconds after which a release that was started to be looked at ends, where nothing says how long
 log = Logger()
 
 
@@ -39,6 +41,10 @@ class EmbeddedNode:
     """
 
     name = "embedded"
+    address = "this machine"
+    installs = False  # it has no right to
+    sleeps = False
+    setup: str | None = None
 
     def __init__(
         self, reactor: Any, runner: Runner, root: Path, run: Path, python: str, url: Callable[[str], str]
@@ -46,196 +52,233 @@ class EmbeddedNode:
         self.reactor, self.runner, self.root, self.run, self.python, self.url = reactor, runner, root, run, python, url
         self.path = os.defpath
         self.files = Layout(root)
-        self.instances: dict[tuple[str, str], Instance] = {}
+        self.crews: dict[tuple[str, str], Crew] = {}
         self.hosts: dict[str, str] = {}
         self.records: dict[tuple[str, str], dict[str, Any]] = {}
-        self.logs: dict[str, AppLog] = {}
-        self.lingering: dict[Instance, Any] = {}
+        self.written: dict[str, AppLog] = {}
+        self.lingering: dict[Crew, Any] = {}
+        self.held: set[str] = set()
         self.keep = (0, 0.0)  # how many earlier instances go on, and for how many seconds
 
     def prepare(self) -> None:
         """Make its directories; put the libraries of the web process type where any Python finds them, and only them."""
-        library = self.root / "lib"
-        for directory in (self.files.apps, self.run, library):
+        for directory in (self.files.apps, self.run):
             directory.mkdir(parents=True, exist_ok=True)
         self.run.chmod(0o700)
         for path in self.run.glob("*-v*.sock"):
             path.unlink()  # a server that was killed left it; no application runs yet
-        for name in LIBRARIES:
-            spec = importlib.util.find_spec(name)
-            if spec is not None and spec.submodule_search_locations:
-                link = library / name
-                link.unlink(missing_ok=True)
-                link.symlink_to(Path(next(iter(spec.submodule_search_locations))).resolve())
+        for path in self.run.glob("own-*"):
+            shutil.rmtree(path, ignore_errors=True)
+        link_libraries(self.root / "lib")
 
-    # What the pipeline asks (see node.Node).
+    # What the pipeline asks (see node.Node); `EmbeddedSession` passes on the rest.
 
-    def session(self) -> LocalSession:
-        return LocalSession(self.reactor, self.runner, commands.agent(sys.executable, str(self.root)))
+    async def reach(self) -> str | None:
+        return None
+
+    def agent(self) -> tuple[str, ...]:
+        return commands.agent(sys.executable, str(self.root))
+
+    def session(self) -> EmbeddedSession:
+        return EmbeddedSession(self)
 
     def layout(self, key: str, release: str) -> Mapping[str, str]:
-        app = self.files.app(key)
-        return {
-            "logs": str(app.logs),
-            "tmp": str(app.tmp(release)),
-            "pycache": str(app.pycache),
-            "socket": str(self.run / f"{key}-{release}.sock"),
-        }
+        return self.files.app(key).told(release)
 
-    def urls(self, key: str) -> list[str]:
-        """Where an app that is live answers."""
-        return [self.url(host) for host, app in self.hosts.items() if app == key]
-
-    def keys(self) -> list[str]:
-        """The apps that there is anything of."""
-        return sorted(path.name for path in self.files.apps.iterdir())
+    def socket(self, key: str, release: str, kind: str) -> str:
+        return str(self.run / f"{key}-{release}{'' if kind == WEB else f'-{kind}'}.sock")
 
     def live(self, key: str) -> str | None:
         """The release that is live."""
         return self.files.app(key).live_release()
 
+    async def logs(self, key: str, most: int) -> list[str]:
+        return self.log(key).tail(most)
+
+    async def follow(self, key: str, sink: Say) -> None:
+        followers = self.log(key).followers
+        followers.add(sink)
+        try:
+            await Deferred()
+        finally:
+            followers.discard(sink)
+
     def adopt(self, key: str, release: str, fingerprint: str) -> str | None:
         """Let processes that still run, and would be the same, serve `release`, too; returns the release they were started for."""
-        for (app, other), instance in self.instances.items():
-            if app == key and instance.state == "running" and self.record(key, other).get("fingerprint") == fingerprint:
-                self.cancel_linger(instance)
-                self.instances[key, release] = instance
-                return instance.release
+        for (app, other), crew in self.crews.items():
+            if app == key and crew.state == "running" and self.record(key, other).get("fingerprint") == fingerprint:
+                self.cancel_linger(crew)
+                self.crews[key, release] = crew
+                return crew.release
         return None
 
     async def boot(self, key: str, release: str, timeout: float) -> bool:
         """Start a release's processes; False if they run already."""
-        if (key, release) in self.instances:
+        if (key, release) in self.crews:
             return False
-        await self.make(key, release).boot(timeout)
+        crew = self.make(key, release)
+        await crew.boot(timeout)
+        crew.live_since = self.reactor.seconds()  # or looked at since then
         return True
 
-    def make(self, key: str, release: str) -> Instance:
-        record, layout = self.record(key, release), self.layout(key, release)
+    def make(self, key: str, release: str) -> Crew:
+        record = self.record(key, release)
         environ = {
             "PYTHONPATH": str(self.root / "lib"),
-            "PYTHONPYCACHEPREFIX": layout["pycache"],
+            "PYTHONPYCACHEPREFIX": self.layout(key, release)["pycache"],
             "PATH": self.path,
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
         }
-        directory = self.files.app(key).release(release)
-        program = Program(self.python, environ, str(directory), record["web"]["processes"])
-        write = self.log(key)
-        instance = Instance(
-            self.reactor, self.runner, program, Path(layout["socket"]), lambda text: write.write(release, text)
-        )
-        instance.release = release
-        self.instances[key, release] = instance
-        return instance
+        directory, write = str(self.files.app(key).release(release)), self.log(key).write
+
+        def instance(name: str, listens: bool) -> Instance:
+            workers = record["web"]["processes"] if record.get("gunicorn", True) and name == WEB else 1
+            program = Program(self.python, environ, directory, workers, name, listens)
+            path = Path(self.socket(key, release, name))
+            return Instance(self.reactor, self.runner, program, path, lambda text: write(release, text, program.kind))
+
+        answering = {kind: instance(kind, True) for kind in kinds.answering(record)}
+        crew = Crew(release, answering, lambda kind, number: instance(f"{kind}.{number}", False))
+        self.crews[key, release] = crew
+        return crew
 
     async def check(self, key: str, release: str, host: str, path: str, timeout: float) -> Checked:
         headers = {RELEASE_HEADER.decode(): f"{key}/{release}"}
         return await probe(self.reactor, str(self.run / "front.sock"), host, path, headers, timeout)
 
-    def switched(self, key: str, release: str) -> None:
+    def switched(self, key: str, release: str, counts: Mapping[str, int]) -> None:
         record = self.record(key, release)
         self.hosts = {host: app for host, app in self.hosts.items() if app != key}
         self.hosts.update(dict.fromkeys(record["hosts"], key))
-        if instance := self.instances.get((key, release)):
-            instance.live_since = self.reactor.seconds()
+        self.work(key, counts)
+        if crew := self.crews.get((key, release)):
+            crew.live_since = self.reactor.seconds()
+
+    def work(self, key: str, counts: Mapping[str, int]) -> None:
+        """Have as many workers of what is live as there are to be, and none of other releases."""
+        live = self.live(key)
+        if live is None:
+            return
+        wanted = kinds.workers(self.record(key, live), counts)
+        current = self.crews.get((key, live))
+        if wanted and current is None:
+            current = self.make(key, live)
+        for (app, _), crew in self.crews.items():
+            if app == key and crew is not current:
+                crew.work({})
+        if current is not None:
+            current.work(wanted)
+
+    async def hold(self, key: str) -> None:
+        """See node.Session."""
+        self.held.add(key)
+        crews = {crew for (app, _), crew in self.crews.items() if app == key}
+        await DeferredList([Deferred.fromCoroutine(crew.retire()) for crew in crews], consumeErrors=True)
+        for crew in crews:
+            self.cancel_linger(crew)
+            self.forget(crew)
+
+    def unhold(self, key: str, counts: Mapping[str, int]) -> None:
+        if live := self.live(key):
+            self.restore(key, live)
+            self.work(key, counts)
+        else:
+            self.hosts = {host: app for host, app in self.hosts.items() if app != key}
+            self.records = {place: record for place, record in self.records.items() if place[0] != key}
+        self.held.discard(key)
+
+    async def steady(self, key: str, seconds: float) -> list[Unsteady]:
+        """Watch the workers of what is live for so long; returns those that did not stay up."""
+        await deferLater(self.reactor, seconds)
+        crew = self.crews.get((key, self.live(key) or ""))
+        failing = crew.unsteady() if crew is not None else {}
+        return [Unsteady(kind, last_words(one.tail, "ended"), tuple(one.tail)) for kind, one in failing.items()]
 
     async def retire(self, key: str, live: str, keep: int, linger: float) -> None:
-        """Stop what is not live, in the background: each instance when it has answered what it accepted."""
+        """Stop what is not live, in the background: each crew when it has answered what it accepted."""
         self.keep = (keep, linger)
-        current = self.instances.get((key, live))
-        others = {instance for (app, _), instance in self.instances.items() if app == key and instance is not current}
-        for rank, instance in enumerate(sorted(others, key=lambda one: one.live_since, reverse=True)):
-            if instance.state in ("draining", "stopping", "stopped"):
+        current = self.crews.get((key, live))
+        others = {crew for (app, _), crew in self.crews.items() if app == key and crew is not current}
+        for rank, crew in enumerate(sorted(others, key=lambda one: one.live_since, reverse=True)):
+            if crew.state in ("draining", "stopping", "stopped"):
                 continue
-            if rank < keep and instance.state == "running" and instance.live_since:
-                if instance not in self.lingering:
-                    self.lingering[instance] = self.reactor.callLater(linger, self.retire_one, key, instance)
+            if rank < keep and crew.state == "running" and crew.live_since:
+                if crew not in self.lingering:
+                    self.lingering[crew] = self.reactor.callLater(linger, self.retire_one, key, crew)
             else:
-                self.retire_one(key, instance)
+                self.retire_one(key, crew)
 
-    def retire_one(self, key: str, instance: Instance) -> None:
-        self.cancel_linger(instance)
+    def retire_one(self, key: str, crew: Crew) -> None:
+        self.cancel_linger(crew)
 
         async def retiring() -> None:
-            await instance.retire()
-            self.forget(instance)
+            await crew.retire()
+            self.forget(crew)
 
         Deferred.fromCoroutine(retiring()).addErrback(
             lambda failure: log.failure("retiring a release", failure=failure)
         )
 
-    def cancel_linger(self, instance: Instance) -> None:
-        timer = self.lingering.pop(instance, None)
+    def cancel_linger(self, crew: Crew) -> None:
+        timer = self.lingering.pop(crew, None)
         if timer is not None and timer.active():
             timer.cancel()
 
-    def forget(self, instance: Instance) -> None:
-        for place in [place for place, one in self.instances.items() if one is instance]:
-            del self.instances[place]
+    def forget(self, crew: Crew) -> None:
+        for place in [place for place, one in self.crews.items() if one is crew]:
+            del self.crews[place]
 
     async def stop(self, key: str, release: str) -> None:
         """End a release that is not to be: its processes, unless they serve another one, too."""
-        instance = self.instances.pop((key, release), None)
+        crew = self.crews.pop((key, release), None)
         self.records.pop((key, release), None)
-        if instance is None:
+        if crew is None:
             return
-        if instance in self.instances.values():
-            if self.live(key) != instance.release:
+        if crew in self.crews.values():
+            if self.live(key) != crew.release:
                 await self.retire(key, self.live(key) or "", *self.keep)
             return
-        await instance.stop(grace=0)
+        await crew.stop(grace=0)
 
     def running(self, key: str) -> list[Process]:
-        serving: dict[Instance, list[str]] = {}
-        for (app, release), one in self.instances.items():
-            if app == key:
-                serving.setdefault(one, []).append(release)
-        found = []
-        for one, releases in serving.items():
-            names = tuple(sorted(releases, key=lambda name: int(name[1:])))
-            up = round(self.reactor.seconds() - one.since, 1)
-            found.append(Process(self.name, one.release, names, "web", one.state, one.pid, one.restarts, up))
-        return sorted(found, key=lambda process: int(process.release[1:]))
+        crews = [(release, crew) for (app, release), crew in self.crews.items() if app == key]
+        return listed(self.name, crews, self.reactor.seconds())
 
     def output(self, key: str, release: str) -> list[str]:
         """The last lines that a release wrote."""
-        instance = self.instances.get((key, release))
-        return list(instance.tail)[-20:] if instance else []
-
-    def owner(self, host: str) -> str | None:
-        return self.hosts.get(host)
+        crew = self.crews.get((key, release))
+        return crew.tail[-20:] if crew else []
 
     # Its life as a whole.
 
-    def restore(self, key: str) -> None:
-        """Start what is live again, after the server was started; requests wait for it meanwhile."""
-        release = self.live(key)
-        if release is None:
-            return
-        record = self.record(key, release)
-        if record.get("runs") and (key, release) not in self.instances:
-            instance = self.make(key, release)
-            instance.live_since = self.reactor.seconds()
-            instance.state = "restarting"
-            instance.spawn()
-        self.switched(key, release)
+    def restore(self, key: str, release: str) -> Crew | None:
+        """Start a release that does not run, and has before; requests wait for it. None where nothing is to be started."""
+        if (key, release) in self.crews or not kinds.answering(self.record(key, release)):
+            return None
+        crew = self.make(key, release)
+        crew.live_since = self.reactor.seconds()
+        crew.restart()
+        return crew
 
-    async def stop_all(self) -> None:
+    def wake(self, key: str, release: str) -> None:
+        """Start a release that is kept if it sleeps; it ends again after a while, as on nodes."""
+        if crew := self.restore(key, release):
+            self.lingering[crew] = self.reactor.callLater(self.keep[1] or WOKEN, self.retire_one, key, crew)
+
+    async def stop_all(self, grace: float = 15.0) -> None:
         """Stop every process; the server ends."""
         for timer in self.lingering.values():
             if timer.active():
                 timer.cancel()
         self.lingering.clear()
-        instances = set(self.instances.values())
-        await DeferredList(
-            [Deferred.fromCoroutine(one.stop(grace=min(GRACE, 15.0))) for one in instances], consumeErrors=True
-        )
+        crews = set(self.crews.values())
+        await DeferredList([Deferred.fromCoroutine(one.stop(grace=grace)) for one in crews], consumeErrors=True)
 
     def log(self, key: str) -> AppLog:
-        if key not in self.logs:
-            self.logs[key] = AppLog(self.files.app(key).logs, time.time)
-        return self.logs[key]
+        if key not in self.written:
+            self.written[key] = AppLog(self.files.app(key).logs, time.time)
+        return self.written[key]
 
     def record(self, key: str, release: str) -> dict[str, Any]:
         """release.json of a release; it never changes."""
@@ -248,42 +291,3 @@ class EmbeddedNode:
                 return {}
             self.records[key, release] = found
         return found
-
-    # The front's questions.
-
-    def resolve(self, host: str, headers: Mapping[bytes, bytes]) -> Target | Page:
-        """What answers for a host name: the release that `live` points to right now."""
-        key = self.hosts.get(host)
-        release = self.live(key) if key else None
-        if key is None or release is None:
-            return pages.unknown_host(host)
-        return self.target(key, release)
-
-    def resolve_checked(self, host: str, headers: Mapping[bytes, bytes]) -> Target | Page:
-        """The same for our own checks, which name a release that may not be live yet."""
-        key, _, release = headers.get(RELEASE_HEADER, b"").decode().partition("/")
-        return self.target(key, release)
-
-    def target(self, key: str, release: str) -> Target | Page:
-        record = self.record(key, release)
-        instance = self.instances.get((key, release))
-        name = key.replace(".", " (") + (")" if "." in key else "")
-        if record.get("runs") and (instance is None or instance.state in ("stopped", "stopping")):
-            return pages.stopped(name)
-        if record.get("runs") and instance is not None and instance.state == "down":
-            return pages.down(name)
-        tree = os.path.realpath(self.files.app(key).release(release) / "tree")
-        static = os.path.join(tree, record.get("static", "static"))
-        return Target(
-            app=name,
-            release=release,
-            socket=str(instance.path) if instance and record.get("runs") else None,
-            static=static if os.path.isdir(static) else None,
-            began=instance.began if instance else nothing,
-            ended=instance.ended if instance else nothing,
-            root=tree,
-        )
-
-
-def nothing() -> None:
-    """For releases without a process there is nothing to count."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .applog import AppLog
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -32,52 +32,38 @@ class Process:
     up: float
 
 
+@dataclass(frozen=True)
+class Unsteady:
+    """A type of workers that does not stay up: why, in a line, and what it wrote last."""
+
+    worker: str
+    why: str
+    lines: tuple[str, ...]
+
+
 class Session(Protocol):
-    """One deploy's connection to one node; `ended` says that the node's side of it is gone."""
+    """One deploy's connection to one node; `ended` says that the node's side of it is gone.
+
+    `key` is an app's name on nodes, `release` is ``vN``. Everything raises Refused with what the node said, or that it is gone.
+    """
 
     @property
     def ended(self) -> bool:
         """Whether nothing can be asked any more."""
 
-    async def call(self, verb: str, timeout: float, **request: Any) -> dict[str, Any]:
-        """Ask the node's side for a verb (buildless.node.verbs). Raises Refused with what the node said."""
+    async def call(self, verb: str, limit: float, /, say: Say | None = None, **request: Any) -> dict[str, Any]:
+        """Ask the node's side for a verb (buildless.node.verbs); `say` gets the lines that it tells meanwhile."""
 
     async def send(
-        self, source: str, paths: Sequence[str], directory: str, timeout: float, progress: Callable[[str], None]
+        self, source: str, paths: Sequence[str] | None, directory: str, timeout: float, progress: Say
     ) -> None:
-        """Copy `paths` below `source`, on the server, to `directory`, on the node."""
+        """Copy `paths` below `source`, on the server, to `directory`, on the node; None for all of it, to an empty directory."""
 
-    def close(self) -> None:
-        """End the connection."""
-
-
-class Node(Protocol):
-    """A machine that runs apps. `key` is an app's name on nodes, `release` is ``vN``."""
-
-    name: str
-    python: str
-    path: str
-
-    def session(self) -> Session:
-        """Begin to talk to it."""
-
-    def layout(self, key: str, release: str) -> Mapping[str, str]:
-        """Where the release has its `logs`, `tmp`, `pycache` and `socket`."""
-
-    def url(self, host: str) -> str:
-        """Where a browser finds `host` on this node."""
-
-    def urls(self, key: str) -> list[str]:
-        """Where an app that is live on it answers."""
-
-    def keys(self) -> list[str]:
-        """The apps that there is anything of on it."""
-
-    def live(self, key: str) -> str | None:
-        """The release that is live."""
-
-    def adopt(self, key: str, release: str, fingerprint: str) -> str | None:
+    async def adopt(self, key: str, release: str, fingerprint: str) -> str | None:
         """Let processes that still run, and would be the same, serve `release`, too; returns the release they were started for."""
+
+    async def propose(self, key: str, release: str) -> None:
+        """Try whether the node's web server would take what the release asks of it; nothing changes."""
 
     async def boot(self, key: str, release: str, timeout: float) -> bool:
         """Start the processes of a release beside the live one; False if they run already. Raises Refused with their output."""
@@ -85,8 +71,26 @@ class Node(Protocol):
     async def check(self, key: str, release: str, host: str, path: str, timeout: float) -> Checked:
         """Ask a release for `path` through the node's web server, before it is live."""
 
-    def switched(self, key: str, release: str) -> None:
-        """A release is now the live one: let the web server know its host names."""
+    async def switched(self, key: str, release: str, counts: Mapping[str, int]) -> None:
+        """A release is now the live one: let the web server know its host names, and see that it serves it.
+
+        Workers, `counts` of each type where that is not as the application says, are started, and those of others asked to end.
+        """
+
+    async def scale(self, key: str, counts: Mapping[str, int]) -> None:
+        """Have so many workers of what is live from now on."""
+
+    async def steady(self, key: str, seconds: float) -> list[Unsteady]:
+        """Watch the workers of what is live for so long; returns those that did not stay up."""
+
+    async def hold(self, key: str) -> None:
+        """Answer nobody who asks for an app, and end its processes, each when it has answered what it accepted."""
+
+    async def unhold(self, key: str, counts: Mapping[str, int]) -> None:
+        """Start what is live if it does not run, and answer again. Safe to repeat."""
+
+    async def revive(self, key: str, release: str) -> None:
+        """See to it that a release that is, or is about to be, live runs, after the server or the node was started."""
 
     async def retire(self, key: str, live: str, keep: int, linger: float) -> None:
         """Stop the processes of releases other than `live`, each when it has answered what it accepted.
@@ -97,17 +101,66 @@ class Node(Protocol):
     async def stop(self, key: str, release: str) -> None:
         """Stop a release's processes now, unless they serve another one, too."""
 
-    def restore(self, key: str) -> None:
-        """Start what is live, after the server was started."""
-
-    def running(self, key: str) -> list[Process]:
+    async def processes(self, key: str) -> list[Process]:
         """The processes of an app."""
 
-    def output(self, key: str, release: str) -> list[str]:
+    async def output(self, key: str, release: str) -> list[str]:
         """The last lines that a release wrote."""
 
-    def log(self, key: str) -> AppLog:
-        """The log of an app."""
+    async def join(self) -> None:
+        """The node is up to date: it may get requests from a balancer, unless somebody took it out of service."""
 
-    def owner(self, host: str) -> str | None:
-        """The key of the app that answers to `host`, if any."""
+    async def leave(self) -> None:
+        """The node is to get no new requests from a balancer."""
+
+    async def status(self) -> dict[str, Any]:
+        """What a machine of its own says of itself (buildless.node's verb `status`); empty for the server's own."""
+
+    def close(self) -> None:
+        """End the connection."""
+
+    async def finish(self) -> None:
+        """The same, and wait until nothing is left of it here."""
+
+
+class Node(Protocol):
+    """A place that runs apps. `python` is the interpreter and `path` the PATH of applications.
+
+    `address` is where it is, for people. `installs` says whether Debian packages can be installed there, `sleeps` whether
+    releases that are not live start on a request and end by themselves.
+    """
+
+    name: str
+    address: str
+    python: str
+    path: str
+    installs: bool
+    sleeps: bool
+
+    @property
+    def setup(self) -> str | None:
+        """The version of the set-up that it should have; None where there is none."""
+
+    async def reach(self) -> str | None:
+        """None when it can be talked to; else why not, in words."""
+
+    def agent(self) -> tuple[str, ...]:
+        """What starts the node's side (buildless.node), which answers on its standard streams."""
+
+    def session(self) -> Session:
+        """Begin to talk to it."""
+
+    def layout(self, key: str, release: str) -> Mapping[str, str]:
+        """Where the release has its `logs`, `tmp`, `pycache` and `secret`."""
+
+    def socket(self, key: str, release: str, kind: str) -> str:
+        """Where a process type of a release listens."""
+
+    def url(self, location: str) -> str:
+        """Where a browser finds `location` on this node."""
+
+    async def logs(self, key: str, most: int) -> list[str]:
+        """The last `most` lines that an app wrote, oldest first."""
+
+    async def follow(self, key: str, sink: Say) -> None:
+        """Give `sink` every line that an app writes from now on, until this is cancelled."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import socket
 from collections import deque
@@ -14,6 +13,9 @@ from typing import Any
 from twisted.internet import protocol
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.python.failure import Failure
+
+from buildless.node.journal import last_words
+from buildless.processes import WEB
 
 from ..errors import Refused
 from ..runner import Command, Runner, exit_code, signal_group, signal_process
@@ -27,22 +29,40 @@ CRASHES = 2  # of these in a row, after which requests are not kept waiting for 
 RETRY = 5.0  # seconds, where the system has no process to give
 BACKLOG = 2048
 TAIL = 40  # lines of output that are kept to show
-STAMP = re.compile(r"^\[[^]]*\] \[\d+\] \[\w+\] ")  # what gunicorn begins its lines with
-ERROR = re.compile(r"[\w.]*(Error|Exception|Warning|Exit|Interrupt)\b|.*\b(cannot|failed)\b", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Program:
-    """What to run for a release: the interpreter, its environment, the release's directory, and its number of workers."""
+    """What to run for a release: the interpreter, its environment, the release's directory, and its number of workers.
+
+    `name` is the process type, with a number for a worker. Whatever `listens` gets a socket, and says when it is ready.
+    """
 
     python: str
     environ: Mapping[str, str]
     directory: str
     workers: int
+    name: str = WEB
+    listens: bool = True
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        if self.name == WEB:
+            return commands.web(self.python, self.directory)
+        return commands.process(self.python, self.directory, self.name)
+
+    @property
+    def kind(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def what(self) -> str:
+        """What it is called where it does not start."""
+        return "the application" if self.name == WEB else self.kind
 
 
 class Instance(protocol.ProcessProtocol):
-    """The web process type of one release: a gunicorn, started again when it ends.
+    """A process of one release: a gunicorn for its web process type, started again when it ends.
 
     `state` is booting, running, restarting (it will be back in a moment), down (it keeps ending), draining, stopping or
     stopped.
@@ -69,7 +89,7 @@ class Instance(protocol.ProcessProtocol):
         self.group = 0
         self.process: Any = None
         self.timer: Any = None
-        self.listener = listen(path)
+        self.listener = listen(path) if program.listens else None
 
     @property
     def pid(self) -> int | None:
@@ -85,26 +105,28 @@ class Instance(protocol.ProcessProtocol):
         try:
             await self.booted.addTimeout(limit, self.reactor)
         except TimeoutError:
-            raise Refused(f"the application did not start within {limit:g} s", *self.tail) from None
+            raise Refused(f"{self.program.what} did not start within {limit:g} s", *self.tail) from None
         self.state, self.since = "running", self.reactor.seconds()
 
     def spawn(self) -> None:
         self.ready.clear()
         self.timer = None
-        command = Command(
-            commands.web(self.program.python, self.program.directory), self.program.environ, self.program.directory
-        )
-        fds: dict[int, int | str] = {0: "w", 1: "r", 2: "r", 3: self.listener.fileno(), 4: "r"}
+        command = Command(self.program.argv, self.program.environ, self.program.directory)
+        fds: dict[int, int | str] = {0: "w", 1: "r", 2: "r"}
+        if self.listener is not None:
+            fds |= {3: self.listener.fileno(), 4: "r"}
         try:
             self.process = self.runner.start(command, self, fds)
         except OSError as error:
             if self.booted is not None:
-                raise Refused(f"the application cannot be started: {error}") from error
+                raise Refused(f"{self.program.what} cannot be started: {error}") from error
             self.write(f"cannot be started: {error}; trying again")
             self.timer = self.reactor.callLater(RETRY, self.spawn)
             return
         self.group = self.process.pid
         self.process.closeStdin()
+        if self.listener is None:
+            self.state, self.since = "running", self.reactor.seconds()
 
     # What the process says.
 
@@ -144,7 +166,8 @@ class Instance(protocol.ProcessProtocol):
             self.finish()
         elif self.booted is not None:
             booted, self.booted = self.booted, None
-            booted.errback(Failure(Refused(f"the application does not start: {self.last_words(status)}", *self.tail)))
+            words = f"{self.program.what} does not start: {self.last_words(status)}"
+            booted.errback(Failure(Refused(words, *self.tail)))
         else:
             self.restart(status)
 
@@ -159,10 +182,7 @@ class Instance(protocol.ProcessProtocol):
 
     def last_words(self, status: int) -> str:
         """The line of the output that says most likely why it ended."""
-        lines = [line for line in self.tail if line.strip()]
-        errors = [line for line in lines if ERROR.match(line)]
-        last = (errors or lines or [f"it ended with exit code {status} and said nothing"])[-1]
-        return STAMP.sub("", last.strip())
+        return last_words(self.tail, f"ended with exit code {status}")
 
     # Requests, and the end.
 
@@ -176,10 +196,14 @@ class Instance(protocol.ProcessProtocol):
             idle.callback(None)
 
     async def retire(self) -> None:
-        """End it when it has answered what it accepted; from now on nothing new may be given to it."""
+        """End it when it has answered what it accepted; from now on nothing new may be given to it.
+
+        A relay waits for that itself: it knows web sockets from requests.
+        """
         self.state = "draining"
-        await self.drain()
-        await self.stop()
+        if self.program.name == WEB:
+            await self.drain()
+        await self.stop(grace=GRACE if self.program.name == WEB else DRAIN + GRACE)
 
     async def drain(self, limit: float = DRAIN) -> None:
         """Wait until no request is being answered, at most `limit` seconds."""
@@ -213,8 +237,9 @@ class Instance(protocol.ProcessProtocol):
         if self.timer is not None and self.timer.active():
             self.timer.cancel()
         self.state = "stopped"
-        self.listener.close()
-        self.path.unlink(missing_ok=True)
+        if self.listener is not None:
+            self.listener.close()
+            self.path.unlink(missing_ok=True)
         assert self.stopping is not None
         self.stopping.callback(None)
 

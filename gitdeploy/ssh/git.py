@@ -19,6 +19,7 @@ from ..runner import Command as Argv
 from ..runner import end_group, exit_code
 from .command import Command
 from .session import Service, Session, Work
+from .terminal import Terminal
 
 PIPE = 1024 * 1024  # bytes that wait in the pipe to git: 0.75 x the time of the usual 64 KiB
 
@@ -94,6 +95,9 @@ class Push:
     def resume(self) -> None:
         """See `pause`."""
 
+    def resize(self, terminal: Terminal) -> None:
+        """Git has none."""
+
     def ending(self) -> bool:
         return self.receive.hook is not None
 
@@ -138,6 +142,9 @@ class Fetch(protocol.ProcessProtocol):
     def resume(self) -> None:
         if 1 in self.transport.pipes:
             self.transport.pipes[1].startReading()
+
+    def resize(self, terminal: Terminal) -> None:
+        """Git has none."""
 
     def ending(self) -> bool:
         return False

@@ -19,8 +19,10 @@ from ..git.repository import Repository
 from ..names import Place
 from ..runner import Runner
 from .command import Command, parse
+from .terminal import Terminal
 
 WINDOW = 2 * 1024 * 1024  # bytes that a client may send ahead
+INTERRUPT, INTERRUPTED = b"\x03", 130  # what Ctrl-C is in raw mode, and the exit status of what it ends
 PACKET = 32768  # bytes of one data packet; OpenSSH's own
 log = Logger()
 
@@ -63,8 +65,43 @@ class CommandIO(Protocol):
     def error(self, text: str) -> None:
         """To standard error."""
 
+    @property
+    def terminal(self) -> Terminal | None:
+        """The terminal that he who typed it asked for."""
+
+    def streams(self) -> tuple[Callable[[bytes], None], Callable[[bytes], None]]:
+        """What takes bytes for standard output and standard error as they are. Raises GitdeployError where nothing does."""
+
+    def attach(self, program: Program) -> None:
+        """From now on, standard input goes to `program` as it comes."""
+
     async def read(self) -> str:
         """All of standard input."""
+
+    async def receive(self) -> bytes:
+        """The next bytes of standard input; empty at its end. What nobody asks for waits where it comes from."""
+
+    async def send(self, data: bytes) -> None:
+        """Bytes to standard output; waits while whoever reads them is slow."""
+
+
+class Program(Protocol):
+    """What somebody talks to through a session."""
+
+    def received(self, data: bytes) -> None:
+        """Standard input."""
+
+    def eof(self) -> None:
+        """Its end."""
+
+    def resize(self, rows: int, columns: int) -> None:
+        """The terminal has another size."""
+
+    def pause(self, paused: bool) -> None:
+        """Whether it is to write no more for now."""
+
+    def hold(self, producer: Any) -> None:
+        """Let where its input comes from wait while it does not read."""
 
 
 class Work(Protocol):
@@ -85,6 +122,9 @@ class Work(Protocol):
     def resume(self) -> None:
         """The client reads again."""
 
+    def resize(self, terminal: Terminal) -> None:
+        """The client's terminal has another size."""
+
     def ending(self) -> bool:
         """Whether it ends soon by itself and has something to say until then."""
 
@@ -100,14 +140,27 @@ class Session(channel.SSHChannel):
         self.work: Work | None = None
         self.full = False  # the work cannot take more input now
         self.status_sent = False
+        self.terminal: Terminal | None = None  # the client has one, in raw mode
+        self.is_raw = False  # a program talks to that terminal itself
 
     # What the client sends.
 
     def requestReceived(self, requestType: bytes, data: bytes) -> int:
-        """Only exec is done; a shell gets a friendly no; pty-req, env, subsystem, x11-req, auth-agent-req fail."""
+        """Only exec is done; a shell gets a friendly no; env, subsystem, x11-req, auth-agent-req fail.
+
+        A terminal is for the one command that runs programs; for all others it is imitated, since the client's is in raw mode.
+        """
         try:
+            if requestType == b"window-change" and self.terminal is not None:
+                self.terminal = self.terminal.resized(data)
+                if self.work is not None:
+                    self.guard(self.work.resize, self.terminal)
+                return 1
             if self.work is not None or self.status_sent:
                 return 0
+            if requestType == b"pty-req":
+                self.terminal = Terminal.read(data)
+                return 1
             if requestType == b"exec":
                 self.begin(getNS(data)[0])
                 return 1
@@ -145,7 +198,10 @@ class Session(channel.SSHChannel):
         self.finish(error.exit_code)
 
     def dataReceived(self, data: bytes) -> None:
-        if self.work is not None:
+        if self.imitates and INTERRUPT in data:
+            self.guard(self.work.gone if self.work is not None else lambda: None)
+            self.finish(INTERRUPTED)
+        elif self.work is not None:
             self.guard(self.work.received, data)
 
     def eofReceived(self) -> None:
@@ -186,13 +242,21 @@ class Session(channel.SSHChannel):
 
     # What we send.
 
+    @property
+    def imitates(self) -> bool:
+        """Whether we do what a terminal's driver would."""
+        return self.terminal is not None and not self.is_raw
+
     def error(self, text: str) -> None:
-        if not self.localClosed:
-            self.writeExtended(EXTENDED_DATA_STDERR, text.encode() + b"\n")
+        self.send_error(text.encode() + b"\n")
+
+    def send_error(self, data: bytes) -> None:
+        if data and not self.localClosed:
+            self.writeExtended(EXTENDED_DATA_STDERR, data.replace(b"\n", b"\r\n") if self.imitates else data)
 
     def send(self, data: bytes) -> None:
         if data and not self.localClosed:
-            self.write(data)
+            self.write(data.replace(b"\n", b"\r\n") if self.imitates else data)
 
     def finish(self, status: int) -> None:
         """Send the exit status, and close when everything has been sent."""

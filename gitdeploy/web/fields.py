@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import quote, unquote_to_bytes
 
 import h11
 
@@ -29,7 +31,7 @@ class Ask:
     """A request's head, understood.
 
     `target` is in origin-form (or ``*``); `authority` is the Host as the client sent it, `host` and `port` its parts;
-    `fields` has lower-cased names; `upgrade` is the protocol asked for, or b"".
+    `fields` has lower-cased names; `upgrade` is the protocol asked for, or b"". `prefix` is what was taken off the target.
     """
 
     method: bytes
@@ -41,6 +43,28 @@ class Ask:
     upgrade: bytes
     has_body: bool
     old: bool  # HTTP/1.0
+    prefix: str = ""
+
+    def below(self, prefix: str) -> Ask:
+        """The same, asked of an application that answers below a path: its target is what comes after that."""
+        if not prefix:
+            return self
+        raw, question, query = self.target.partition(b"?")
+        path = path_of(raw)
+        plain = unquote_to_bytes(raw).decode("latin-1") == path and raw.startswith(prefix.encode())
+        rest = raw[len(prefix) :] if plain else quote(path[len(prefix) :].encode("latin-1")).encode()
+        return replace(self, target=(rest or b"/") + question + query, prefix=prefix)
+
+
+def path_of(target: bytes) -> str:
+    """The path that a request's target means, without ``.``, ``..`` and ``//`` (in latin-1, as for WSGI).
+
+    >>> path_of(b"/a/../bl%6Fg//x?y"), path_of(b"/blog/"), path_of(b"//")
+    ('/blog/x', '/blog/', '/')
+    """
+    path = unquote_to_bytes(target.partition(b"?")[0]).decode("latin-1")
+    found = "/" + posixpath.normpath(path).lstrip("/")
+    return f"{found}/" if path.endswith("/") and found != "/" else found
 
 
 def understand(request: h11.Request) -> Ask | Page:
@@ -106,6 +130,8 @@ def to_application(request: h11.Request, ask: Ask, client: bytes, https: bool, n
         (b"X-Real-IP", client),
         (b"X-Request-Start", b"t=%.3f" % now),
     ]
+    if ask.prefix:
+        out.append((b"X-Forwarded-Prefix", ask.prefix.encode()))
     return out
 
 

@@ -10,13 +10,19 @@ from jinja2 import Environment, PackageLoader
 
 @dataclass(frozen=True)
 class Page:
-    """A page of ours: `text` says what happened, `advice` what to do next, `retry_after` is in seconds."""
+    """A page of ours: `text` says what happened, `advice` what to do next, `retry_after` is in seconds.
+
+    `details` are lines as a program wrote them; browsers ask again after `refresh` seconds. `location` is where to go instead.
+    """
 
     status: int
     title: str
     text: str
     advice: str
     retry_after: int | None = None
+    details: str = ""
+    refresh: int | None = None
+    location: bytes | None = None
 
 
 class Pages:
@@ -34,7 +40,7 @@ class Pages:
             kind, text = b"text/html; charset=utf-8", self._html.render(page=page)
         else:
             kind = b"text/plain; charset=utf-8"
-            text = f"{page.status} {page.title}\n\n{page.text}\n{page.advice}\n"
+            text = f"{page.status} {page.title}\n\n{page.text}\n{page.advice}\n{page.details}"
         body = text.encode("utf-8", "replace")
         fields = [
             (b"Content-Type", kind),
@@ -43,6 +49,8 @@ class Pages:
         ]
         if page.retry_after is not None:
             fields.append((b"Retry-After", str(page.retry_after).encode()))
+        if page.location is not None:
+            fields.append((b"Location", page.location))
         if page.status == HTTPStatus.METHOD_NOT_ALLOWED:
             fields.append((b"Allow", b"GET, HEAD"))
         return fields, body
@@ -71,6 +79,25 @@ def stopped(app: str) -> Page:
     """`app` exists and is not running."""
     advice = f"If it is yours, push to it, or `redeploy {command_name(app)}` over ssh starts it again."
     return Page(503, f"{app} is stopped", "The application is not running at the moment.", advice, retry_after=30)
+
+
+def updating(app: str) -> Page:
+    """The data of `app` are brought up to date, and nobody is answered meanwhile."""
+    return Page(
+        503, f"{app} is being brought up to date", "It is back in a moment.", "Try again in a moment.", retry_after=5
+    )
+
+
+def maintenance(app: str) -> Page:
+    """Somebody has taken `app` out of service."""
+    text = "Whoever keeps it has taken it out of service for a while."
+    return Page(503, f"{app} is out of service", text, "Try again later.")
+
+
+def moved(location: bytes) -> Page:
+    """What was asked for is somewhere else, and was never here."""
+    where = location.decode("latin-1")
+    return Page(308, "This is elsewhere", f"It is at {where}", "Browsers go on by themselves.", location=location)
 
 
 def down(app: str) -> Page:

@@ -15,6 +15,7 @@ from whitenoise.responders import Response, SlicedFile, StaticFile
 from gitdeploy.web.fields import Ask, Fields
 
 if TYPE_CHECKING:
+    from gitdeploy.web.target import Target
     from gitdeploy.web.visitor import Visitor
 
 _BLOCK = 1 << 16
@@ -33,6 +34,16 @@ class Answer:
     length: int = 0
 
 
+def first(target: Target, ask: Ask) -> Answer | None:
+    """The answer of a file of the release, or of what its application has stored for this host or for all of them."""
+    if target.static is not None and (found := look_up(target.static, target.root, ask)) is not None:
+        return found
+    if target.public is None:
+        return None
+    own = look_up(os.path.join(target.public, ask.host), target.public, ask) if ask.host.strip(".") else None
+    return own or look_up(target.public, target.public, ask)
+
+
 def look_up(directory: str, root: str | None, ask: Ask) -> Answer | None:
     """The answer of the file that `ask` names in `directory`, or None: then it is the application's turn.
 
@@ -47,7 +58,7 @@ def look_up(directory: str, root: str | None, ask: Ask) -> Answer | None:
     if info is not None and stat.S_ISDIR(info.st_mode):
         real, info = _inside(fence, os.path.join(directory, *parts, "index.html"))
         if info is not None and stat.S_ISREG(info.st_mode) and not raw.endswith(b"/"):
-            return _redirect("/".join(["", *parts, ""]), query)
+            return _redirect("/".join([ask.prefix, *parts, ""]), query)
     elif raw.endswith(b"/"):
         return None
     if info is None or not stat.S_ISREG(info.st_mode):

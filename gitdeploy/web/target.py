@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from gitdeploy.web.fields import Ask, path_of
 from gitdeploy.web.pages import Page
 
 
@@ -17,8 +18,11 @@ class Target:
     `static` is a directory served at the root before the application, or None.
     `root` is the version's tree: symbolic links under `static` may point anywhere in it and never out of it;
     None stands for `static` itself.
+    `public` is a directory of files that the application has stored for all to see, for those that `static` does not have.
     `began` and `ended` are called exactly once each per request (or upgraded connection): a release is drained when
     as many have ended as began.
+    `routes` are what answers below paths of its own, such as ``/chat``; the first that fits counts.
+    `prefix` is the path that all of this is below, empty or such as ``/blog``.
     """
 
     app: str
@@ -28,7 +32,17 @@ class Target:
     began: Callable[[], None]
     ended: Callable[[], None]
     root: str | None = None
+    public: str | None = None
+    routes: tuple[tuple[str, Target], ...] = ()
+    prefix: str = ""
+
+    def at(self, target: bytes) -> Target:
+        """What answers for a request's target: a route, or this."""
+        if not self.routes:
+            return self
+        path = path_of(target)
+        return next((found for prefix, found in self.routes if f"{path}/".startswith(f"{prefix}/")), self)
 
 
-# (host without port, lower-cased, "" when the client named none; header fields with lower-cased names) -> the answer
-Resolve = Callable[[str, Mapping[bytes, bytes]], Target | Page]
+Resolve = Callable[[Ask], Target | Page]
+"""What answers a request."""

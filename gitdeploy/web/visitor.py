@@ -138,23 +138,22 @@ class Visitor(protocol.Protocol):
         if not ask.has_body:
             self._http.next_event()  # its end, which h11 knows already
             self._body_ended()
-        found = self.front.resolve(ask.host, ask.fields)
+        found = self.front.resolve(ask)
         if isinstance(found, Page):
             return self.fail(found)
-        found.began()
-        self._ended = found.ended
-        return self._serve(found, request, ask)
+        ask = ask.below(found.prefix)
+        return self._serve(found.at(ask.target), request, ask)
 
     def _body_ended(self) -> None:
         self._complete = True
         self._ahead = len(self._http.trailing_data[0])
 
     def _serve(self, target: Target, request: h11.Request, ask: Ask) -> None:
+        target.began()
+        self._ended = target.ended
         readable = ask.method in (b"GET", b"HEAD")
-        if target.static is not None and readable:
-            answer = static.look_up(target.static, target.root, ask)
-            if answer is not None:
-                return self._file(answer)
+        if readable and (answer := static.first(target, ask)) is not None:
+            return self._file(answer)
         if target.socket is None:
             return self.fail((pages.no_such_file if readable else pages.files_only)(target.app))
         return self._pass_on(target, target.socket, request, ask)

@@ -71,11 +71,12 @@ class UnixConnection(http.client.HTTPConnection):
 class Web:
     """A running ``python3 -m buildless.web``; this process has the listening socket and the reading end of the pipe."""
 
-    def __init__(self, python, home, app, limits, environ):
+    def __init__(self, python, home, app, limits, environ, outside, libraries):
         self.home, self.path = home, home / "web.sock"
-        release = home / "v1"
-        release.mkdir()
+        release = home / "releases" / "v1"
+        release.mkdir(parents=True)
         (release / "tree").symlink_to(app)
+        (release / "web.sock").symlink_to(self.path)
         settings = {
             "app": app.name,
             "environment": "test",
@@ -83,6 +84,7 @@ class Web:
             "version": "0" * 40,
             "environ": {"PATH": os.defpath, "PYTHONPYCACHEPREFIX": str(home / "pycache"), **environ},
             "web": asdict(limits),
+            "libraries": libraries,
         }
         (release / "settings").write_text(json.dumps(settings))
         self.listener = socket.socket(socket.AF_UNIX)
@@ -94,7 +96,7 @@ class Web:
         self.process = subprocess.Popen(
             [python, "-m", "buildless.web", str(release), "--fd", str(fd), "--ready-fd", str(writer)],
             cwd=ROOT,
-            env={"PATH": os.defpath, "OUTSIDE": "must not be seen", "GUNICORN_CMD_ARGS": "--workers 9"},
+            env={"PATH": os.defpath, "OUTSIDE": "must not be seen", "GUNICORN_CMD_ARGS": "--workers 9", **outside},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=(fd, writer),
@@ -185,10 +187,11 @@ def web(python, home):
     """``web("hello", processes=2, environ={...})`` starts it; by default one process with limits for quick tests."""
     running = []
 
-    def start(app, environ=None, **limits):
+    def start(app, environ=None, outside=None, libraries=(), **limits):
         fast = {"processes": 1, "threads": 4, "request": 0.5, "stop": 0.3}
         directory = APPS / app if isinstance(app, str) else app
-        running.append(Web(python, home, directory, WebLimits(**{**fast, **limits}), environ or {}))
+        limits = WebLimits(**{**fast, **limits})
+        running.append(Web(python, home, directory, limits, environ or {}, outside or {}, list(libraries)))
         return running[-1]
 
     yield start

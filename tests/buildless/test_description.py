@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 import buildless
-from buildless.description import KINDS, PLATFORMS_TO_COME, TO_COME, Description, hostname, parse, python_satisfies
+from buildless.description import KINDS, TO_COME, Description, parse
 from buildless.errors import DocumentError
+from buildless.values import hostname, python_satisfies
 
 EXAMPLE = Path(buildless.__file__).parent / "app.example.yaml"
 WSGI = "platform: python, wsgi\napp: shop.wsgi:application\n"
@@ -50,9 +51,7 @@ app: myapp.wsgiapp:application
         pip=("requirements.txt",),
         paths=("vendor",),
         app="myapp.wsgiapp:application",
-        warnings=(
-            "app.yaml:6: pip: not supported yet, ignored; put the libraries in the tree, and their directory in paths:",
-        ),
+        warnings=("app.yaml:4: rpm: does not apply on Debian, where deb: names the packages",),
     )
 
 
@@ -83,7 +82,7 @@ def test_each_key_of_the_example_is_explained_with_its_default():
 
 
 def test_every_key_is_a_field():
-    assert {*KINDS, "warnings"} == set(Description.__dataclass_fields__)
+    assert {*KINDS, "warnings", "lines"} == set(Description.__dataclass_fields__)
 
 
 def test_it_goes_through_json():
@@ -98,9 +97,14 @@ def test_what_is_not_supported_yet_is_a_warning(key):
 
 
 def test_services_as_the_seed_writes_them():
-    assert parse(b"service.postgis:\nplatform: static\nrequires: lxml\n").warnings == (
-        "app.yaml:1: service.postgis: not supported yet, ignored",
-        "app.yaml:3: requires: not supported yet, ignored; write deb:",
+    assert problem("service.postgis:\nplatform: static\n") == (
+        "app.yaml:1: service.postgis: services are a list here; write services: [postgis]"
+    )
+
+
+def test_packages_as_the_seed_writes_them():
+    assert parse(b"platform: static\nrequires: lxml\n").warnings == (
+        "app.yaml:2: requires: not supported yet, ignored; write deb:",
     )
 
 
@@ -127,9 +131,6 @@ def test_an_unknown_key_names_the_nearest():
         ("platform: python, wsgi\napp:\n", "app.yaml:1: platform: wsgi needs an application"),
         (WSGI + "runner: run.py\n", "app.yaml:3: runner: app and runner both name the application"),
         ("platform: static\napp: a:b\n", "app.yaml:2: app: this needs `platform: python, wsgi`"),
-        ("platform: static, php\n", "app.yaml:1: platform: php is not supported yet"),
-        ("platform: python, asgi\napp: a:b\n", "app.yaml:1: platform: asgi is not supported yet"),
-        ("platform: static, command\n", "app.yaml:1: platform: command is not supported yet"),
         ("platform: pyhton, wsgi\napp: a:b\n", 'app.yaml:1: platform: unknown platform "pyhton"; did you mean python?'),
         ("platform: cobol\n", 'app.yaml:1: platform: unknown platform "cobol"; write one or more of python, wsgi'),
     ],
@@ -155,6 +156,7 @@ def test_a_wrong_application_is_one_mistake_only():
         ("pip", "[conf/requirements.txt, 'Django>=4,<5', 'uvicorn[standard]', lxml]",
          ("conf/requirements.txt", "Django>=4,<5", "uvicorn[standard]", "lxml")),
         ("locations", "Shop.Example.com, example.com/, localhost", ("shop.example.com", "example.com", "localhost")),
+        ("locations", "[Example.com/blog/, a.b/x.y/z~/0]", ("example.com/blog", "a.b/x.y/z~/0")),
         ("ping", "/ping?x=1&y=%20", "/ping?x=1&y=%20"),
         ("env", "{DEBUG: '0', _x: 3}", {"DEBUG": "0", "_x": "3"}),
     ],
@@ -175,9 +177,12 @@ def test_values(key, text, expected):
                  "Foo", "'a (>= 1)'", "http://example.com/x.deb", "'*'", "a_b", "'a b'", "a;b", "$(id)", "''"]),
         ("rpm", ["-x", "a/b", "'a b'", "http://x/y"]),
         ("pip", ["-r x.txt", "--index-url=x", "/etc/x.txt", "../x.txt", "git+https://example.com/x", "x @ file:///y"]),
-        ("locations", ["'*.example.com'", "http://example.com", "example.com/blog", "example.com:80", "a_b.example.com",
+        ("locations", ["'*.example.com'", "http://example.com", "/blog", "example.com:80", "a_b.example.com",
                        "-a.example.com", "a-.example.com", "a..b", "127.0.0.1", "ex ample.com", "a" * 64 + ".com",
-                       ".".join(["a" * 60] * 5), "пример.example", "''", "'a;b'", "'a{b}'", "example.com."]),
+                       ".".join(["a" * 60] * 5), "пример.example", "''", "'a;b'", "'a{b}'", "example.com.",
+                       "example.com/Blog", "example.com/a/b/c/d", "example.com/../x", "example.com/.git", "example.com//x",
+                       "'example.com/a b'", "'example.com/a;b'", "'example.com/$x'", "example.com/ä", "'example.com/%20'",
+                       "example.com/" + "a" * 101]),
         ("ping", ["ping", "http://x/ping", "//x/ping", "/a b", "/a#b", '"/a\\r\\nHost: x"', "''", "/ä"]),
         ("env", ["{APP_NAME: x}", "{CONFIG_X: x}", "{TMPDIR: x}", "{PORT: '1'}", "{SOCKET: x}", "{PYTHONPATH: x}",
                  "{PYTHONPYCACHEPREFIX: x}", "{LD_PRELOAD: x}", "{GUNICORN_CMD_ARGS: x}", "{PATH: x}", "{HOME: x}",
@@ -282,4 +287,50 @@ def test_the_page_about_it_names_all_that_is_not_supported_yet():
     page = (Path(__file__).parents[2] / "docs" / "app-yaml.rst").read_text()
     assert ".. include:: ../buildless/app.example.yaml\n   :code: yaml" in page
     _, not_yet = page.split("\nNot yet\n")
-    assert {key for key in (*TO_COME, *PLATFORMS_TO_COME) if f"``{key}``" not in not_yet} == set()
+    assert {key for key in TO_COME if f"``{key}``" not in not_yet} == set()
+
+
+def test_answers_for_debconf_are_lines_with_single_spaces():
+    text = (
+        WSGI
+        + 'deb_answers:\n  - tzdata tzdata/Areas select Europe\n  - "a1\\tb/c.d\\tmultiselect\\tx, y"\n  - a1 b/e string\n'
+    )
+    assert parse(text.encode()).deb_answers == (
+        "tzdata tzdata/Areas select Europe",
+        "a1 b/c.d multiselect x, y",
+        "a1 b/e string",
+    )
+    assert parse((WSGI + "deb_answers: a1 b/c string one, two\n").encode()).deb_answers == ("a1 b/c string one, two",)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("tzdata", "is no answer for debconf; write OWNER QUESTION TYPE VALUE, as debconf-get-selections prints it"),
+        ("tzdata areas select Europe", "is no answer for debconf"),
+        ("tzdata ../areas select Europe", "is no answer for debconf"),
+        ("tzdata tzdata/areas", "is no answer for debconf"),
+        ("-c tzdata/areas select x", "is no answer for debconf"),
+        ("tzdata tzdata/areas choice Europe", '"choice" is no type that debconf has; write one of boolean, error'),
+        ("tzdata tzdata/areas boolean yes", '"yes" is no answer to a boolean question; write true or false'),
+        ("tzdata tzdata/areas boolean", '"" is no answer to a boolean question'),
+        ('"a1 b/c string x\\na1 b/d string y"', "is no answer for debconf"),
+    ],
+)
+def test_what_is_no_answer_for_debconf(line, said):
+    assert said in problem(f"{WSGI}deb_answers:\n  - {line}\n")
+
+
+def test_an_empty_list_of_answers():
+    assert "the list is empty" in problem(WSGI + "deb_answers: []\n")
+
+
+def test_rpm_is_read_and_said_not_to_apply():
+    found = parse((WSGI + "rpm: m2crypto\npip: requirements.txt\n").encode())
+    assert found.rpm == ("m2crypto",) and found.pip == ("requirements.txt",)
+    assert found.warnings == ("app.yaml:3: rpm: does not apply on Debian, where deb: names the packages",)
+
+
+def test_a_key_that_is_ignored_is_shown_so_that_it_prints():
+    [warning] = parse(b'platform: static\n"mail.\\x1f": x\n').warnings
+    assert warning == 'app.yaml:2: "mail.\\u001f": not supported yet, ignored'

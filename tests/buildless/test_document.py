@@ -4,7 +4,7 @@ import pytest
 
 from buildless.document import MAX_BYTES, MAX_PROBLEMS, named, read, section, sections
 from buildless.errors import DocumentError
-from buildless.kinds import integer, string, strings
+from buildless.kinds import integer, string, string_map, strings
 
 KINDS = {"name": string(), "count": integer(), "names": strings(), "inner": section({"count": integer()})}
 
@@ -144,3 +144,12 @@ def test_the_worst_document_of_the_largest_size_is_refused_soon(text):
     began = time.process_time()
     assert problems(text)
     assert time.process_time() - began < 10
+
+
+def test_names_in_messages_are_such_as_can_be_shown():
+    kinds = {"env": string_map(str)}
+    with pytest.raises(DocumentError) as caught:
+        read(b'env: {"\\x1f": ~, good: ~}\n', "x.yaml", kinds).checked()
+    assert [problem.partition(": there")[0] for problem in caught.value.problems] == [
+        'x.yaml:1: env."\\u001f"', "x.yaml:1: env.good",
+    ]  # fmt: skip

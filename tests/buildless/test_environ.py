@@ -12,6 +12,7 @@ INJECTED = {
     "tmpdir": "/var/cache/apps/shop/tmp-v7",
     "logs": "/var/log/apps/shop",
     "pycache": "/var/cache/apps/shop/pycache",
+    "secret": "/srv/apps/shop/secret",
 }
 
 
@@ -32,6 +33,7 @@ def test_the_whole_environment():
         "APP_RELEASE": "v7",
         "APP_VERSION": "a" * 40,
         "APP_LOCATION": "shop.staging.localhost",
+        "APP_SECRET_FILE": "/srv/apps/shop/secret",
         "PYTHONPYCACHEPREFIX": "/var/cache/apps/shop/pycache",
         "PYTHONUNBUFFERED": "1",
     }

@@ -1,13 +1,17 @@
 import doctest
+import subprocess
 import sys
 import traceback
 from pathlib import Path
 
 import pytest
 
+import buildless
 from buildless import package
+from buildless.environ import environ
 from buildless.errors import DocumentError, LoadError
-from buildless.package import AppPackage, explain
+from buildless.explanation import explain
+from buildless.package import AppPackage
 
 APPS = Path(__file__).parents[1] / "apps"
 
@@ -38,9 +42,26 @@ APP = WSGI + "app: shopapp:application\n"
 RUN = WSGI + "runner: bin/run\n"
 
 
-def test_the_examples_in_docstrings():
-    results = doctest.testmod(package)
+@pytest.mark.parametrize("module", [buildless, package])
+def test_the_examples_in_docstrings(module):
+    results = doctest.testmod(module)
     assert results.attempted and not results.failed
+
+
+def test_the_package_has_one_name_and_needs_no_yaml_for_its_secret():
+    code = "import buildless.secret, buildless, sys; assert 'yaml' not in sys.modules; buildless.AppPackage; buildless.Nothing"
+    done = subprocess.run([sys.executable, "-c", code], cwd=APPS.parents[1], capture_output=True, text=True, timeout=30)
+    assert done.stderr.endswith("AttributeError: module 'buildless' has no attribute 'Nothing'\n")
+
+
+def test_the_environment_of_a_package_is_the_one_that_is_injected(make):
+    injected = dict.fromkeys(
+        ("app", "environment", "release", "version", "location", "tmpdir", "logs", "pycache", "secret"), "x"
+    )
+    shop = make({"app.yaml": APP + "env: {COLOUR: red}\n"}, activate=False)
+    found = shop.environ(**injected, base={"SIZE": "large"})
+    assert found == environ(shop.description, **injected, base={"SIZE": "large"})
+    assert (found["COLOUR"], found["SIZE"], found["APP_SECRET_FILE"]) == ("red", "large", "x")
 
 
 def test_the_root_and_the_paths_come_first_and_once(make, tmp_path):

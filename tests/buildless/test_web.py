@@ -2,9 +2,13 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 APPS = ROOT / "tests" / "apps"
@@ -55,6 +59,56 @@ def test_ready_is_said_only_when_the_application_is_loaded(web, home):
     site.ready(2)
 
 
+def test_systemd_is_told_when_every_process_has_loaded_the_application(web, home):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(home / "notify"))
+        environ = {"LOAD_AFTER": str(home / "gate")}
+        site = web("hostile", processes=2, environ=environ, outside={"NOTIFY_SOCKET": str(home / "notify")})
+        site.said("loading", times=2)
+        manager.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            manager.recv(100)
+        (home / "gate").touch()
+        manager.settimeout(15)
+        assert manager.recv(100) == b"READY=1"
+
+
+def test_a_release_that_is_not_live_sleeps_when_nobody_asks(web):
+    site = web("hello", processes=2, linger=3.0)
+    site.ready(2)
+    for _ in range(8):  # for longer than that, and much more often
+        time.sleep(0.5)
+        assert site.get("/").status == 200
+    assert site.wait(15) == 0
+    assert site.output == "hello is loaded\n" * 2
+
+
+def test_the_live_release_does_not_sleep(web, home):
+    site = web("hello", linger=0.3)
+    (home / "live").symlink_to("releases/v1")
+    site.ready(1)
+    time.sleep(1.5)
+    assert site.process.poll() is None
+    (home / "live").unlink()
+    assert site.wait(15) == 0
+
+
+def test_a_request_that_takes_long_keeps_it_awake(web, home):
+    site = web("hostile", linger=0.3, request=10, environ={})
+    site.ready(1)
+    with site.connect() as client:
+        client.sendall(b"GET /stream HTTP/1.0\r\n\r\n")
+        assert b"".join(iter(lambda: client.recv(4096), b"")).count(b"piece;") == 10
+
+
+def test_libraries_stand_after_the_paths_of_the_tree(web, home):
+    (home / "wheels").mkdir()
+    site = web("hello", libraries=[str(home / "wheels")])
+    site.ready(1)
+    path = json.loads(site.get("/").body)["path"]
+    assert path[:3] == [str(APPS / "hello"), str(APPS / "hello" / "vendor"), str(home / "wheels")]
+
+
 def test_an_application_that_does_not_load_shows_its_own_traceback_once(web):
     site = web("broken", processes=4)
     assert site.wait() == 4
@@ -68,6 +122,57 @@ def test_an_application_that_does_not_load_shows_its_own_traceback_once(web):
         "put it in the tree and its directory in `paths:`, or name the package that has it under `deb:`",
     ]
     assert not site.readable(0) or os.read(site.pipe, 1) == b""
+
+
+def written(directory, files):
+    """An application of these files."""
+    for name, text in files.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
+    return directory
+
+
+YAML = "platform: python, wsgi\napp: shop:application\npaths: lib\n"
+
+
+def test_a_sitecustomize_that_fails_is_reported_like_a_module_of_the_application(web, home):
+    app = written(
+        home / "app", {"app.yaml": YAML, "shop.py": "", "lib/sitecustomize.py": "import os\nos.environ['KEY']\n"}
+    )
+    site = web(app, processes=2)
+    assert site.wait() == 4
+    lines = [line for line in site.output.splitlines() if line.strip(" ^~")]
+    assert lines == [
+        "Traceback (most recent call last):",
+        f'  File "{app}/lib/sitecustomize.py", line 2, in <module>',
+        "    os.environ['KEY']",
+        *lines[3:-2],  # the frames of the standard library
+        "KeyError: 'KEY'",
+        "lib/sitecustomize.py cannot be run: KeyError: 'KEY'",
+    ]
+
+
+SHOWS = """
+import json, os
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "application/json")])
+    found = {name: repr(value) for name, value in environ.items() if "internal" in name.lower()}
+    return [json.dumps([found, environ.get("buildless.internal"), os.environ.get("SETTING")]).encode()]
+"""
+
+
+def test_a_request_from_outside_has_no_mark_of_one_from_inside_and_sitecustomize_has_run(web, home):
+    setting = "import os\nos.environ['SETTING'] = 'there'\n"
+    site = web(written(home / "app", {"app.yaml": YAML, "shop.py": SHOWS, "lib/sitecustomize.py": setting}))
+    site.ready(1)
+    names = ("buildless.internal", "Buildless-Internal", "BUILDLESS_INTERNAL", "HTTP_BUILDLESS.INTERNAL")
+    for name in names:
+        answer = site.get("/buildless.internal?buildless.internal=True", {name: "True"})
+        if answer.status == 200:  # some names gunicorn does not take at all
+            found, mark, set_up = json.loads(answer.body)
+            assert mark is None and set_up == "there"
+            assert all(key.startswith("HTTP_") or key in ("RAW_URI", "PATH_INFO", "QUERY_STRING") for key in found)
+    assert json.loads(site.get("/").body) == [{}, None, "there"]
 
 
 def test_a_process_that_cannot_load_later_does_not_end_the_others(web, home):

@@ -3,7 +3,8 @@
 The file that $FAULT names says what happens when: ``kill before boot``, ``kill after check``, ``pause before activate`` (until
 the file is gone), ``kill during deliver`` (when it has just begun). Besides the stages there are the moments ``yes`` (git has
 been told yes and has not moved the ref yet, unless it is quick; it will), ``yes, git too`` (git has been told yes and is killed,
-too, before it moves the ref) and ``moved`` (the ref has moved, nothing else has happened).
+too, before it moves the ref) and ``moved`` (the ref has moved, nothing else has happened). With $HASTE it loses patience with
+nodes sooner.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from gitdeploy.cli import main
+from gitdeploy.deploy import reconcile
 from gitdeploy.deploy.pipeline import Deploy
 from gitdeploy.git.receive import STATUS, Receive
+from gitdeploy.nodes import commands
 
 FAULT = Path(os.environ["FAULT"])
 SOON = 0.005  # seconds: a stage has begun and has not ended
@@ -79,6 +82,9 @@ def faulty_close(self: Receive, fd: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     close(self, fd)
 
+
+if "HASTE" in os.environ:  # so that tests need not wait for long until a node is missed, and tried again
+    commands.ALIVE, commands.CONNECT, reconcile.RETRY = 1, 3, 1.0
 
 Deploy.stage, Deploy.activate, Receive.close = faulty_stage, faulty_activate, faulty_close  # type: ignore[method-assign]
 

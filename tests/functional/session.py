@@ -282,12 +282,12 @@ class Server:
         return found
 
     def files(self) -> set[str]:
-        """Every path in the home, but for what may stay of an attempt or is no part of it: keys, journal, logs, caches, stage."""
+        """Every path in the home, but for what may stay of an attempt or is no part of it: keys, journal, config, logs ..."""
         found = set()
         for directory, names, files in os.walk(self.home):
             below = os.path.relpath(directory, self.home)
             if below == ".":
-                names[:] = [name for name in names if name not in ("deploys", "keys", "stage")]
+                names[:] = [name for name in names if name not in ("config", "deploys", "keys", "stage")]
             if below == "node":
                 names[:] = [name for name in names if name not in ("var", "lib")]
             names[:] = [name for name in names if not name.startswith(".spare-")]  # a refused deploy may use it up

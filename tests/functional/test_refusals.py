@@ -190,6 +190,28 @@ def test_a_link_that_escapes(shop: App, target: str, reason: str) -> None:
     refused(shop, f"link: {reason}")
 
 
+def test_a_pth_file_with_an_absolute_path(shop: App) -> None:
+    lines = "# made by a tool\n/home/alice/shop/src/apples\n../src/apples\n../../elsewhere\nimport os\n"
+    files = {
+        "lib/apples.pth": lines,
+        "src/apples/pip.py": "",
+        "other.pth": "/opt/pears\n",
+        "src/not-read.pth": "/opt\n",
+    }
+    shop.commit("Where apples are", {**hello("two"), "app.yaml": PYTHON + "paths: lib\n", **files})
+    says = "is an absolute path, which is right on one machine only; write"
+    push = refused(shop, f'lib/apples.pth:2: "/home/alice/shop/src/apples" {says} ../src/apples')
+    assert (
+        'remote:  !     lib/apples.pth:4: "../../elsewhere" leads out of the tree; put the directory into' in push.err
+    )
+    assert (
+        f'remote:  !     other.pth:1: "/opt/pears" {says[:-5]}put the directory into the tree, and write the path'
+        in push.err
+    )
+    assert "from the top of the tree, such as src" in push.err
+    assert "not-read" not in push.err
+
+
 def raw_tree(shop: App, rows: Sequence[tuple[str, bytes, str]]) -> str:
     """A tree object of exactly these rows (mode, name, id), whether git would make it or not; returns its id."""
     data = b"".join(b"%s %s\0%s" % (mode.encode(), name, bytes.fromhex(oid)) for mode, name, oid in rows)

@@ -25,7 +25,7 @@ def test_the_defaults():
     found = Config()
     assert found.environments == {"production": Environment("production"), "staging": Environment("staging")}
     assert found.environments["production"] == Environment("production", ("embedded",), None, None, None, WebLimits())
-    assert found.limits == Limits(10**9, 4 * 10**9, 100_000, 60.0, 10.0, 600.0, 1800.0)
+    assert found.limits == Limits(10**9, 4 * 10**9, 100_000, 60.0, 10.0, 3600.0, 600.0, 1800.0)
     assert found.keep == Keep(5, 1, 3600.0)
     assert (found.domain, found.default_environment, found.python) == ("localhost", "production", None)
 
@@ -77,16 +77,19 @@ def test_the_example_names_every_key():
 )
 def test_every_field_can_be_set(kinds, block):
     derived = {"web"} if block is Config else set()  # it goes into the environments
-    assert set(kinds) - derived == {each.name for each in fields(block)}
+    elsewhere = {"linger"} if block is WebLimits else set()  # it is what `keep` says
+    assert set(kinds) - derived == {each.name for each in fields(block)} - elsewhere
 
 
 def test_values():
     found = config.parse(
         f"""\
 environments:
-  production: {{branch: release/2, users: "alice, bob", domain: example.com, web: {{threads: 9, memory: 1GiB}}}}
+  production: {{nodes: "web1, web2", missing: 1, balancer: lb1, services: db1, branch: release/2,
+    users: "alice, bob", domain: example.com, web: {{threads: 9, memory: 1GiB}}}}
   test:
 limits: {{pack: 64KiB, files: 5, boot: 2min, wait: 0.5}}
+providers: {{aws: {{driver: ec2, key: AKIA, region: eu-central-1}}}}
 keep: {{versions: 2, running: 0, linger: 0s}}
 domain: apps.example.com
 python: {sys.executable}
@@ -98,11 +101,14 @@ web: {{processes: 2, request: 500ms, max_requests: 0}}
         environments={
             "production": Environment(
                 "production",
-                ("embedded",),
+                ("web1", "web2"),
                 "release/2",
                 ("alice", "bob"),
                 "example.com",
                 replace(web, threads=9, memory=2**30),
+                missing=1,
+                balancer="lb1",
+                services="db1",
             ),
             "test": Environment("test", web=web),
         },
@@ -110,6 +116,7 @@ web: {{processes: 2, request: 500ms, max_requests: 0}}
         keep=Keep(2, 0, 0.0),
         domain="apps.example.com",
         python=sys.executable,
+        providers={"aws": {"driver": "ec2", "key": "AKIA", "region": "eu-central-1"}},
     )
 
 
@@ -141,8 +148,8 @@ def test_another_default_environment():
         ("environments: [production]\n", "1: environments: there is a list where keys should be"),
         ("environments: {production: embedded}\n", "1: environments.production: there is a text where keys should be"),
         (
-            "environments:\n  production:\n    nodes: [embedded, web1]\n",
-            '3: environments.production.nodes: there is no node "web1"',
+            "environments:\n  production:\n    nodes: [embedded, Web1]\n",
+            "3: environments.production.nodes: 'Web1' cannot be a node's name",
         ),
         ("environments: {production: {nodes: []}}\n", "1: environments.production.nodes: the list is empty"),
         ("environments: {production: {users: []}}\n", "1: environments.production.users: the list is empty"),
@@ -179,7 +186,7 @@ def test_mistakes(text, expected):
 
 
 def test_all_mistakes_at_once():
-    text = "limits:\n  pakc: 1GB\n  files: many\nenvironments:\n  Live: {nodes: web1}\ndomain: a_b\n"
+    text = "limits:\n  pakc: 1GB\n  files: many\nenvironments:\n  Live: {nodes: Web1}\ndomain: a_b\n"
     with pytest.raises(ConfigError, match=r"g\.yaml has 5 mistakes") as caught:
         config.parse(text.encode(), "g.yaml")
     assert [int(found.split(":")[1]) for found in caught.value.details] == [2, 3, 5, 5, 6]

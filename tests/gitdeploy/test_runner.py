@@ -1,15 +1,17 @@
 """Processes: results, limits, cancellation. Real ones, on the real reactor."""
 
 import os
+import subprocess
 import time
 
+import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from gitdeploy.errors import CommandFailed
-from gitdeploy.runner import BASE_ENVIRON, Command, Runner
+from gitdeploy.runner import BASE_ENVIRON, BOUND, Command, Runner
 
 
 def sh(script):
@@ -91,3 +93,15 @@ class RunnerTest(TestCase):
         self.patch(os, "getpid", lambda: 1 << 22)  # no parent of what we start has this number
         error = await self.fails(sh("echo started"))
         self.assertIn("exit code 1", str(error))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can have what is to be given up")
+def test_what_the_server_may_beyond_its_user_its_processes_may_not():
+    privileges = ("--inh-caps=+net_bind_service", "--ambient-caps=+net_bind_service")
+    service = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *privileges, "--")
+    status = ("grep", "^CapEff", "/proc/self/status")
+    with_it = subprocess.run((*service, *status), capture_output=True, text=True, check=True, timeout=30).stdout
+    bound = (*service, *BOUND, str(os.getpid()), *status)
+    without = subprocess.run(bound, capture_output=True, text=True, check=True, timeout=30).stdout
+    assert int(with_it.split()[1], 16) != 0
+    assert int(without.split()[1], 16) == 0

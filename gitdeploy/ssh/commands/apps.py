@@ -21,7 +21,7 @@ async def run(call: Call) -> int:
         rows.append({
             "app": place.app, "environment": place.environment, "release": f"v{latest.number}" if latest else None,
             "commit": latest.commit if latest else None,
-            "urls": call.site.urls(place) if not call.site.offline else [],
+            "urls": await call.site.urls(place) if not call.site.offline else [],
         })  # fmt: skip
     if call.args.json:
         call.json(rows)

@@ -6,10 +6,11 @@ import argparse
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from ...deploy.report import plain
 from ...errors import BadName
+from ...git.configvars import ConfigVars
 from ...names import Place
 from ..keys import Users
 from ..session import CommandIO
@@ -25,6 +26,24 @@ class Parser(argparse.ArgumentParser):
         raise BadName(message or "")
 
 
+Change = tuple[ConfigVars, ConfigVars]
+"""Config vars as they are, and as they are to be once what is deployed with them is live."""
+
+
+class Again(Protocol):
+    """Deploys without a push, and shows how that goes; returns the release."""
+
+    def __call__(
+        self,
+        place: Place,
+        user: str,
+        source: str,
+        commit: str | None,
+        show: Callable[[bytes], None],
+        change: Change | None = None,
+    ) -> Awaitable[str]: ...
+
+
 @dataclass(frozen=True)
 class Call:
     """`site` is the server's (gitdeploy.deploy.site.Site); `again` deploys without a push; `place` checks an app's name
@@ -37,24 +56,38 @@ class Call:
     users: Users
     place: Callable[[str], Place]
     may: Callable[[Place], bool]
-    again: Callable[[Place, str, str, str | None, Callable[[bytes], None]], Awaitable[str]] | None
+    again: Again | None
+    destroy: Callable[[Place, str, Callable[[bytes], None]], Awaitable[None]] | None = None
+
+    def administers(self) -> bool:
+        """Whether the user may change what is everybody's: an admin of gitdeploy.yaml, or somebody on the server's machine.
+
+        Where it names none everybody may, but not where it says who may push: that would be no rule any more.
+        """
+        config = self.site.config
+        open_to_all = config.admins is None and all(one.users is None for one in config.environments.values())
+        return not self.io.remote or open_to_all or self.user in (config.admins or ())
 
     def table(self, rows: Sequence[Sequence[object]], head: Sequence[str]) -> None:
-        """Write columns; the last one is not padded."""
-        texts = [list(head), *([" ".join(plain(str(cell)).split("\n")) for cell in row] for row in rows)]
-        widths = [max(len(row[column]) for row in texts) for column in range(len(head))]
-        for row in texts:
-            self.io.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        for line in columns(rows, head):
+            self.io.write(line)
 
     def json(self, value: object) -> None:
         self.io.write(json.dumps(value, indent=1))
+
+
+def columns(rows: Sequence[Sequence[object]], head: Sequence[str]) -> list[str]:
+    """Lines in columns; the last one is not padded."""
+    texts = [list(head), *([" ".join(plain(str(cell)).split("\n")) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in texts) for column in range(len(head))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in texts]
 
 
 @dataclass(frozen=True)
 class CommandSpec:
     """A command: its name, a line about it, how its arguments are declared, and what it does (returns the exit status).
 
-    `offline` says that it needs no running server.
+    `offline` says that it needs no running server, `reads` whether it takes text on standard input, `takes` whether bytes.
     """
 
     name: str
@@ -62,6 +95,8 @@ class CommandSpec:
     arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[Call], Coroutine[Any, Any, int]]
     offline: bool = False
+    reads: Callable[[argparse.Namespace], bool] = lambda args: False
+    takes: Callable[[argparse.Namespace], bool] = lambda args: False
 
     def parser(self, prog: str = "") -> Parser:
         parser = Parser(prog=prog or self.name, description=self.summary, add_help=False)

@@ -18,13 +18,8 @@ def user_and_key(parser: argparse.ArgumentParser) -> None:
 
 
 def check(call: Call) -> None:
-    """Over ssh, other people's keys are for the admins in gitdeploy.yaml. Raises Refused.
-
-    Where it names none, they are for everybody, but not where it says who may push: that would be no rule any more.
-    """
-    config = call.site.config
-    open_to_all = config.admins is None and all(one.users is None for one in config.environments.values())
-    if call.io.remote and not open_to_all and call.user not in (config.admins or ()) and call.args.user != call.user:
+    """Over ssh, other people's keys are for the admins in gitdeploy.yaml. Raises Refused."""
+    if call.args.user != call.user and not call.administers():
         raise Refused(f"{call.user} may change no keys but his own; see admins in gitdeploy.yaml")
 
 
@@ -61,7 +56,14 @@ async def remove(call: Call) -> int:
 
 
 SPECS = (
-    CommandSpec("keys:add", "let somebody push; the public key comes on standard input", user, add, offline=True),
+    CommandSpec(
+        "keys:add",
+        "let somebody push; the public key comes on standard input",
+        user,
+        add,
+        offline=True,
+        reads=lambda args: True,
+    ),
     CommandSpec("keys:list", "who may push", as_json, show, offline=True),
     CommandSpec("keys:remove", "let somebody push no longer, or not with one key", user_and_key, remove, offline=True),
 )

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 
+from ...deploy.report import plain
 from .call import Call, CommandSpec, app
+
+TIME = len("2026-11-24T01:02:03.123Z")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,27 +21,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(call: Call) -> int:
-    from ...deploy.report import plain
-
     place = call.place(call.args.app)
     call.site.existing(place.app)
-    logs = [node.log(call.site.key(place)) for node in call.site.nodes_of(place)]
-    for log in logs:
-        for line in log.tail(max(0, call.args.n)):
-            call.io.write(plain(line))
+    key, nodes = call.site.key(place), call.site.nodes_of(place)
+    marks = {node.name: f"{node.name} " if len(nodes) > 1 else "" for node in nodes}
+    most = max(0, call.args.n)
+    found = [(line, marks[node.name]) for node in nodes for line in await node.logs(key, most)]
+    if len(nodes) > 1:
+        found.sort(key=lambda one: one[0][:TIME])
+    for line, mark in found[len(found) - min(most, len(found)) :]:
+        call.io.write(mark + plain(line))
     if call.args.follow:
-
-        def follow(line: str) -> None:
-            call.io.write(plain(line))
-
-        try:
-            for log in logs:
-                log.followers.add(follow)
-            await Deferred()  # until whoever reads goes away
-        finally:
-            for log in logs:
-                log.followers.discard(follow)
+        following = [Deferred.fromCoroutine(node.follow(key, writer(call, marks[node.name]))) for node in nodes]
+        ended: list[tuple[bool, Any]] = await DeferredList(following, consumeErrors=True)
+        for failure in [result for success, result in ended if not success]:  # whoever reads went away
+            failure.raiseException()
     return 0
+
+
+def writer(call: Call, mark: str) -> Callable[[str], None]:
+    """What writes lines of a node."""
+    return lambda line: call.io.write(mark + plain(line))
 
 
 SPEC = CommandSpec("logs", "what the app wrote: the last N lines; -f goes on", arguments, run)

@@ -98,7 +98,7 @@ def test_an_index_that_vouches_for_another_file_is_not_believed(tree):
 def test_protected_and_removed_again(tree):
     index = {}
     scan(str(tree), {}, index)
-    versions.protect(str(tree), index, {})
+    versions.protect(str(tree), index, {}, lambda path: None)
     assert (tree / "a").stat().st_mode & 0o777 == 0o555
     assert (tree / "a" / "file").stat().st_mode & 0o777 == 0o444
     assert (tree / "deep" / "er" / "run").stat().st_mode & 0o777 == 0o555

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gitdeploy.deploy.gate import deploying, still
+from gitdeploy.deploy.gate import PREPARE, deploying, still
 from gitdeploy.errors import BadName, Refused
 from gitdeploy.git.push import ZERO, Update
 
@@ -45,6 +45,16 @@ def test_tags_deploy_nothing_and_may_come_along():
 def test_what_is_refused(ref, new, reason):
     with pytest.raises(Refused, match=reason):
         deploying([Update(A, new, ref)], MASTER, "production")
+
+
+def test_a_release_is_prepared_once_there_is_one_that_is_live():
+    prepare = Update(ZERO, A, PREPARE)
+    assert deploying([prepare], MASTER, "production") is prepare
+    assert deploying([Update(A, ZERO, PREPARE)], MASTER, "production") is None
+    with pytest.raises(Refused, match="git push deploy prepare:master"):
+        deploying([prepare], None, "production")
+    with pytest.raises(Refused, match="prepare is what is live"):
+        deploying([Update(A, ZERO, PREPARE)], PREPARE, "production")
 
 
 def test_hostile_refs_are_no_names():

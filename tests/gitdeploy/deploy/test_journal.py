@@ -47,3 +47,17 @@ def test_a_deploy_that_is_not_there(journal, name):
     journal.begin("shop", "production", user="alice", source="git push")
     with pytest.raises(NotFound):
         list(journal.events("shop", "production", name))
+
+
+def test_what_tidying_up_says_comes_after_the_end_and_changes_nothing_of_it(journal):
+    entry = journal.begin("shop", "production", user="alice", source="git push")
+    entry.end("live", release="v1")
+    entry.event("say", text="       web1: v1 pruned, 1.0 kB freed")
+    entry.close()
+    entry.close()
+    entry.event("say", text="lost")
+    [summary] = journal.list("shop", "production")
+    assert (summary.result, summary.release, summary.seconds) == ("live", "v1", 2.0)
+    assert [event["event"] for event in journal.events("shop", "production", "d1")] == ["begin", "end", "say"]
+    journal.interrupt("shop", "production")
+    assert journal.list("shop", "production")[0].result == "live"

@@ -18,11 +18,11 @@ def enter(queue, place, who, said, until):
 
 
 def test_the_second_waits_and_is_told_for_whom():
-    clock, said, first, second = Clock(), [], Deferred(), Deferred()
+    clock, said, first, second, third = Clock(), [], Deferred(), Deferred(), Deferred()
     queue = Queue(clock)
     enter(queue, "shop", "alice", said, first)
     enter(queue, "shop", "bob", said, second)
-    enter(queue, "blog", "carol", said, Deferred())
+    enter(queue, "blog", "carol", said, third)
     assert said == ["alice has it", "carol has it"]
     clock.advance(1)
     assert said == ["alice has it", "carol has it", "bob waits for alice"]
@@ -44,10 +44,15 @@ def test_who_gives_up_waiting_is_not_in_the_way():
 
 
 def test_waiting_has_an_end():
-    clock, said, errors = Clock(), [], []
+    clock, said, errors, ends = (
+        Clock(),
+        [],
+        [],
+        Deferred(),
+    )  # what nobody refers to is collected, and gives its turn back
     queue = Queue(clock)
-    enter(queue, "shop", "alice", said, Deferred())
-    enter(queue, "shop", "bob", said, Deferred()).addErrback(lambda failure: errors.append(failure.value))
+    enter(queue, "shop", "alice", said, ends)
+    enter(queue, "shop", "bob", said, ends).addErrback(lambda failure: errors.append(failure.value))
     clock.advance(61)
     [error] = errors
     assert isinstance(error, Refused) and "the deploy of alice" in str(error)

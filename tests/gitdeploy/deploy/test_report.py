@@ -38,3 +38,11 @@ def test_control_sequences_do_not_reach_a_terminal(wild, tame):
 def test_numbers_for_people():
     assert [size(999), size(48_100_000), size(2_500_000_000_000)] == ["999 B", "48.1 MB", "2.5 TB"]
     assert [count(1, "file"), count(6012, "file")] == ["1 file", "6,012 files"]
+
+
+def test_values_of_several_lines_are_masked_line_by_line():
+    said = []
+    report = Report(said.append)
+    report.mask({"KEY": "-----BEGIN KEY-----\nMIIEvQIBADAN\nshort\n", "TOKEN": "0123456789"})
+    report.detail("it is\nMIIEvQIBADAN\nand 0123456789, in short")
+    assert said == ["       it is", "       [KEY]", "       and [TOKEN], in short"]

@@ -96,9 +96,56 @@ def test_processes_are_the_same_whatever_the_release_is_called():
 
 
 def test_settings_inject_the_environment():
-    layout = {"tmp": "/t", "logs": "/l", "pycache": "/p", "socket": "/s"}
+    layout = {
+        "tmp": "/t",
+        "logs": "/l",
+        "pycache": "/p",
+        "socket": "/s",
+        "secret": "/x",
+        "state": "/var",
+        "release": "/r",
+    }
     found = stages.settings(plan(), layout, "/usr/bin")
     environ = found["environ"]
     assert environ["APP_NAME"] == "shop" and environ["APP_RELEASE"] == "v7" and environ["TMPDIR"] == "/t"
     assert environ["APP_VERSION"] == "c" * 40 and environ["PYTHONPYCACHEPREFIX"] == "/p"
+    assert environ["APP_SECRET_FILE"] == "/x"
     assert WebLimits(**found["web"]) == WebLimits()
+
+
+def test_a_host_that_another_app_has_is_taken():
+    own = plan(hosts=("shop.example.com", "shop.localhost"))
+    assert stages.taken(own, {"hosts": {}}) is None
+    assert stages.taken(own, {"hosts": {"shop.example.com": "shop", "other.localhost": "other"}}) is None
+    assert stages.taken(own, {"hosts": {"shop.example.com": "bank"}}) == (
+        "shop.example.com belongs to bank; take it out of the locations in app.yaml"
+    )
+
+
+def test_a_location_with_a_path_is_another_one_and_the_default_apps_has_no_name():
+    own = plan(hosts=("example.com/blog", "blog.localhost", "*"))
+    assert stages.taken(own, {"hosts": {"example.com": "bank", "example.com/blog/x": "bank"}}) is None
+    assert stages.taken(own, {"hosts": {"*": "bank"}}) == (
+        "bank answers for all other names there; take default_app out of gitdeploy.yaml, then redeploy bank"
+    )
+    assert stages.named(own.hosts) == ("example.com/blog", "blog.localhost")
+    assert own.looked_at == f"{own.release}.blog.localhost"
+
+
+def test_a_location_below_a_name_that_the_server_gives_is_reserved():
+    assert stages.reserved(("shop.localhost/blog", "blog.localhost", "*"), ["localhost"]) == "shop.localhost/blog"
+    assert stages.reserved(("blog.localhost/x", "example.com/x", "blog.localhost"), ["localhost"]) is None
+
+
+def test_no_more_nodes_may_be_absent_than_are_allowed():
+    down = {"web1": "no route", "web2": "refused"}
+    assert stages.absent({}, 0, "production") is None and stages.absent(down, 2, "production") is None
+    assert stages.absent(down, 1, "production") == (
+        "web1, web2 do not answer (no route); push again when all are back, or write `missing: 2` for production in gitdeploy.yaml"
+    )
+
+
+def test_packages_that_the_node_can_install_are_no_problem():
+    facts = {**FACTS, "missing_debs": ["sl"]}
+    assert stages.problems(plan(), facts, 0, 0) == ["Debian packages are missing; on the node, run: apt-get install sl"]
+    assert stages.problems(plan(), facts, 0, 0, installs=True) == []

@@ -11,6 +11,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.logger import globalLogBeginner, textFileLogObserver
 
 from gitdeploy.web import pages
+from gitdeploy.web.fields import Ask
 from gitdeploy.web.front import Front, Limits, Target
 
 
@@ -22,7 +23,8 @@ def main() -> None:
         if isinstance(words[0], int) or not settings.get("quiet"):
             print(*words, flush=True)
 
-    def resolve(host: str, fields: dict) -> object:
+    def resolve(ask: Ask) -> object:
+        host = ask.host
         if host == "broken":
             raise ZeroDivisionError("resolve fell over")
         found = settings["hosts"].get(host)

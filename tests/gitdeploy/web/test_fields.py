@@ -28,6 +28,7 @@ def test_what_the_client_says_about_itself_is_replaced():
         ("X-Request-Start", "t=1.000"),
         ("Proxy", "evil:80"),
         ("SCRIPT_NAME", "/x"),
+        ("X-Forwarded-Prefix", "/x"),
     )
     assert got == {
         "host": "shop.localhost",
@@ -90,3 +91,22 @@ def test_fields_for_the_resolver():
     ask = fields.understand(h11.Request(method="GET", target="/", headers=given))
     assert not isinstance(ask, Page)
     assert ask.fields == {b"host": b"a", b"cookie": b"a=1; b=2", b"accept": b"x, y"}
+
+
+@pytest.mark.parametrize(
+    ("target", "below"),
+    [
+        (b"/blog/", b"/"),
+        (b"/blog/a%2Fb/?x=%20&y", b"/a%2Fb/?x=%20&y"),
+        (b"/blog/a?/blog/", b"/a?/blog/"),
+        (b"/bl%6fg//a%3Fb/", b"/a%3Fb/"),
+        (b"/x/../blog/%C3%BC%0a", b"/%C3%BC%0A"),
+        (b"/blog/../blog/x", b"/x"),
+    ],
+)
+def test_an_application_below_a_path_is_asked_for_the_rest(target, below):
+    request = h11.Request(method="GET", target=target, headers=[("Host", "shop.localhost")])
+    ask = fields.understand(request).below("/blog")
+    assert ask.target == below
+    assert (b"X-Forwarded-Prefix", b"/blog") in fields.to_application(request, ask, b"192.0.2.7", False, 1.0)
+    assert fields.understand(request).below("").target == target

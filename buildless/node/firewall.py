@@ -1,0 +1,76 @@
+"""Who may come to the services of this node from other ones: rules of the packet filter, made of all accounts at once.
+
+Each service asks for a password as well. This is what keeps everybody else from even trying.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Dict, Iterable, Set
+
+from buildless.node import accounts, systemd, tool
+from buildless.node.layout import Layout
+from buildless.node.writing import write
+from buildless.service import Account
+
+DEBS = ("nftables",)
+UNIT = "gitdeploy-services.service"
+UNIT_TEXT = """\
+# Written by gitdeploy: who may come to the services of this node, before any of them is there.
+[Unit]
+Description=gitdeploy: the packet filter before services
+DefaultDependencies=no
+After=local-fs.target nftables.service
+PartOf=nftables.service
+Before=network-pre.target
+Wants=network-pre.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/nft --file {rules}
+ExecReload=/usr/sbin/nft --file {rules}
+
+[Install]
+WantedBy=multi-user.target nftables.service
+"""
+
+
+def install(layout: Layout, more: Iterable[Account]) -> None:
+    """Let the rules be those of the accounts that are kept, and of `more`, which are about to be."""
+    path = layout.accounts.parent / "services.nft"
+    there = {(one.app, one.service): one for one in (*everybody(layout), *more)}
+    if not path.exists() and not any(one.host for one in there.values()):
+        return
+    layout.accounts.parent.mkdir(parents=True, exist_ok=True)
+    write(path, rules(there.values()))
+    tool.run(("nft", "--file", str(path)))  # also where nothing is new: it may have failed the last time
+    if write(layout.units / UNIT, UNIT_TEXT.format(rules=path)):
+        systemd.reload()
+        systemd.ask("enable", "--quiet", UNIT)
+
+
+def everybody(layout: Layout) -> Iterable[Account]:
+    names = [path.name for path in layout.accounts.iterdir()] if layout.accounts.is_dir() else []
+    for name in names:
+        if name != layout.ports.name:
+            yield from accounts.kept(layout.app(name)).values()
+
+
+def rules(all_accounts: Iterable[Account]) -> str:
+    """The whole table: for each port those who may come; all others are dropped. What comes from this node is not looked at."""
+    ports: Dict[int, Set[str]] = {}
+    for account in all_accounts:
+        port = account.port or accounts.service_called(account.service).port
+        if port:
+            ports.setdefault(port, set()).update(account.clients if account.host else ())
+    lines = []
+    for port, clients in sorted(ports.items()):
+        for address in sorted(map(ipaddress.ip_address, clients), key=lambda one: (one.version, int(one))):
+            lines.append(f"ip{'6' if address.version == 6 else ''} saddr {address} tcp dport {port} accept")
+        lines.append(f"tcp dport {port} drop")
+    body = "".join(f"    {line}\n" for line in ('iif "lo" accept', *lines))
+    return (
+        "table inet gitdeploy_services\ndelete table inet gitdeploy_services\ntable inet gitdeploy_services {\n"
+        f"  chain input {{\n    type filter hook input priority filter; policy accept;\n{body}  }}\n}}\n"
+    )

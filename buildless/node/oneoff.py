@@ -1,0 +1,186 @@
+"""One-off commands: one that somebody asks for is run beside the live release, and ends with the one who asked.
+
+It is a process of its own with the release's environment (buildless/oneoff.py). This process stands between it and the server.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import termios
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+from buildless.errors import NodeError
+from buildless.node import stream
+from buildless.node.layout import Layout
+from buildless.node.stream import Stream
+
+TICK = 0.1  # seconds between looks whether it has ended, as what it started may hold its terminal open
+LATE = 124  # the exit status of one that took too long, as timeout(1) has it
+GRACE = 2.0  # seconds that it gets to end when it has to
+VEOF = b"\x04"
+Start = Callable[[int], "subprocess.Popen[bytes]"]
+"""Starts it; takes the descriptor of its terminal, or that of a pipe for its standard input."""
+
+
+class Late(BaseException):
+    """Its time is over."""
+
+
+def run(
+    layout: Layout,
+    app: str,
+    *,
+    python: str,
+    words: List[str],
+    terminal: Dict[str, Any] | None,
+    timeout: float,
+    release: str | None = None,
+) -> Stream:
+    """Run a command of a release, or of the live one, as a child of this process; without words a Python to type into."""
+    directory, told = directory_of(layout, app, release), request(words, terminal)
+    environ = {"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": str(layout.root / "lib")}
+    argv = (python, "-m", "buildless.oneoff", str(directory), told)
+
+    def start(inner: int) -> subprocess.Popen[bytes]:
+        out = inner if terminal else None
+        return subprocess.Popen(
+            argv, env=environ, cwd=layout.root / "lib", stdin=inner, stdout=out, stderr=out, start_new_session=True
+        )
+
+    return Stream(lambda: attend(start, end, terminal, timeout))
+
+
+def directory_of(layout: Layout, app: str, release: str | None) -> Path:
+    """The directory of a release, by default of the one that is live now. Raises NodeError if there is none."""
+    home = layout.app(app)
+    found = release or home.live_release()
+    if found is None:
+        raise NodeError(f"nothing of {app} is live here; push it first")
+    return home.release(found)
+
+
+def request(words: List[str], terminal: Dict[str, Any] | None) -> str:
+    """What buildless.oneoff is told; without ``$``, which means something to systemd."""
+    if not all(isinstance(word, str) and "\0" not in word for word in words):
+        raise NodeError("the command is none; write a file of the tree, such as bin/import.py")
+    told = {"words": words, "term": str(terminal["term"]) if terminal else None}
+    return json.dumps(told).replace("$", "\\u0024")
+
+
+def attend(
+    start: Start, end: Callable[[subprocess.Popen[bytes]], None], terminal: Dict[str, Any] | None, timeout: float
+) -> int:
+    """Stand between a command and the one who asked for it; returns its exit status.
+
+    It is ended when its time is over, and when this process is: by SIGTERM, which also comes when standard input hangs up.
+    """
+    outer, inner = pty.openpty() if terminal else os.pipe()[::-1]
+    if terminal:
+        resize(outer, int(terminal["rows"]), int(terminal["columns"]))
+    child = start(inner)
+    os.close(inner)
+
+    def late(number: int, frame: object) -> None:
+        raise Late
+
+    try:
+        signal.signal(signal.SIGALRM, late)
+        signal.setitimer(signal.ITIMER_REAL, timeout)
+        threading.Thread(target=feed, args=(outer, terminal is not None), daemon=True).start()
+        if terminal:
+            copy(outer, child)
+        return status(child.wait())
+    except Late:
+        os.write(2, f"gitdeploy: it did not end within {timeout:g} s, and was ended\n".encode())
+        return LATE
+    except BrokenPipeError:
+        return status(-signal.SIGPIPE)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        end(child)
+
+
+def status(code: int) -> int:
+    """An exit status as shells say it."""
+    return code if code >= 0 else 128 - code
+
+
+def resize(terminal: int, rows: int, columns: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+def feed(outer: int, is_terminal: bool) -> None:
+    """Pass on what comes from the one who asked, in a thread of its own: the command may not want to read it."""
+    for kind, data in stream.frames(0):
+        with suppress(OSError):  # it does not read any more
+            if kind == stream.DATA:
+                while data:
+                    data = data[os.write(outer, data) :]
+            elif kind == stream.SIZE and is_terminal:
+                resize(outer, *stream.ROWS_AND_COLUMNS.unpack(data))
+            elif kind == stream.END and is_terminal:
+                os.write(outer, VEOF)
+            elif kind == stream.END:
+                os.close(outer)
+
+
+def copy(outer: int, child: subprocess.Popen[bytes]) -> None:
+    """What is written to a terminal, until the command ends."""
+    while True:
+        ended = child.poll() is not None  # before the look, so that all it wrote is there then
+        readable = select.select([outer], [], [], 0 if ended else TICK)[0]
+        data = b""
+        if readable:
+            with suppress(OSError):  # nobody has the other side open
+                data = os.read(outer, 65_536)
+        if data:
+            write(data)
+        elif ended:
+            return
+        elif readable:
+            time.sleep(TICK)
+
+
+def write(data: bytes) -> None:
+    while data:
+        data = data[os.write(1, data) :]
+
+
+def end(child: subprocess.Popen[bytes]) -> None:
+    """End a command, and what it started in its session."""
+    until = time.monotonic() + GRACE
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        kill(child.pid, number)
+    while session(child.pid) and time.monotonic() < until:
+        child.poll()
+        time.sleep(TICK / 2)
+    kill(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def kill(leader: int, number: int) -> None:
+    for pid in session(leader):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def session(leader: int) -> List[int]:
+    """The processes of a session that still run (proc(5), stat)."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, _, number = path.read_text().rpartition(")")[2].split()[:4]
+            if int(number) == leader and state not in "ZX":
+                found.append(int(path.parent.name))
+    return found

@@ -1,0 +1,90 @@
+"""One verb at a time for an app, and who asks last is the one that counts.
+
+The server asks one thing of an app at a time. So a verb that is still at work when another one comes has lost whoever asked for
+it: he was killed, cut off, or has given up, and what is asked now is to put in order what he left. The earlier one is ended.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import select
+import signal
+import struct
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator
+
+from buildless.errors import NodeError
+
+ENDS = 5.0  # seconds in which a verb ends that is asked to; then it is killed
+LIMIT = 20.0  # seconds until it is given up to wait for its end
+PAUSE = 0.01
+AT_EASE = 0.5  # seconds in which a process that has no verb to do ends by itself when its standard input does
+LOCK = struct.Struct("hhqqi")  # struct flock (fcntl(2)): type, whence, start, len, pid
+
+
+@contextmanager
+def turn(file: Path, app: str) -> Iterator[None]:
+    """Work for `app` alone. A byte of the one `file` stands for each app: locks need no files that somebody must remove."""
+    place = int.from_bytes(hashlib.sha256(app.encode()).digest()[:7], "big")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with open(file, "ab") as lock:
+        began = time.monotonic()
+        told = 0
+        while not taken(lock.fileno(), place):
+            waited = time.monotonic() - began
+            if waited > LIMIT:
+                raise NodeError(f"somebody else has worked on {app} for {LIMIT:g} s; push again")
+            told = tell(holder(lock.fileno(), place), told, signal.SIGKILL if waited > ENDS else signal.SIGTERM)
+            time.sleep(PAUSE)
+        yield  # closing the file ends the lock
+
+
+def taken(fd: int, place: int) -> bool:
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def holder(fd: int, place: int) -> int:
+    """The process that has the lock, as the kernel knows it; 0 if nobody has it any more."""
+    kind, _, _, _, pid = LOCK.unpack(fcntl.fcntl(fd, fcntl.F_GETLK, LOCK.pack(fcntl.F_WRLCK, 0, place, 1, 0)))
+    return pid if kind != fcntl.F_UNLCK and pid > 0 else 0
+
+
+def tell(pid: int, told: int, number: int) -> int:
+    """Send a process a signal, once of each kind; returns what it has been told by now."""
+    mark = pid * 64 + number
+    if pid and mark != told:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+    return mark
+
+
+def end_with_asker() -> None:
+    """From now on this process ends when its standard input does, also in the middle of a verb, and with what that has started."""
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)  # not a sudden end: what runs a command ends it
+
+    def watch() -> None:
+        hung_up = select.poll()
+        hung_up.register(
+            0, select.POLLRDHUP
+        )  # with POLLHUP, which is always told; not POLLIN: that is the next request
+        while not any(event & (select.POLLHUP | select.POLLRDHUP) for _, event in hung_up.poll()):
+            time.sleep(1)
+        time.sleep(AT_EASE)
+        signal.pthread_kill(main, signal.SIGTERM)
+
+    main = threading.get_ident()
+    signal.signal(signal.SIGTERM, end)
+    threading.Thread(target=watch, daemon=True).start()

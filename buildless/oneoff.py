@@ -1,0 +1,91 @@
+"""``python3 -m buildless.oneoff RELEASE_DIR JSON``: becomes a command of a release, in the environment of its processes.
+
+JSON has `words`, the command, and `term`, the kind of the terminal that is standard input, or null. Without words it is a Python to
+type into. Exit status 127 for a command that names nothing, otherwise the command's own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import termios
+from pathlib import Path
+from typing import Any, Dict, List
+
+from buildless.command import MODULE, PROGRAM, Command, Job, argv, parse_command
+from buildless.errors import CommandError
+from buildless.package import AppPackage
+
+NOT_FOUND = 127
+CONSOLE = "buildless.console"
+
+
+def main() -> None:
+    told = json.loads(sys.argv[2])
+    if told["term"] is not None:
+        take_terminal()
+    start(Path(sys.argv[1]), told)
+
+
+def job() -> None:
+    """Become a job of app.yaml: ``RELEASE_DIR NAME``."""
+    release = Path(sys.argv[1])
+    found = AppPackage(release / "tree").description.cron.get(sys.argv[2])
+    if found is None:
+        sys.exit(f"gitdeploy: there is no job {sys.argv[2]} in app.yaml; deploy the release again")
+    start(release, {"words": list(found.run), "term": None})
+
+
+def start(release: Path, told: Dict[str, Any]) -> None:
+    """Become the command that was told of."""
+    settings = json.loads((release / "settings").read_bytes())
+    tree = Path(os.path.realpath(release / "tree"))
+    try:
+        command = parse_command(told["words"], tree) if told["words"] else Command(MODULE, CONSOLE)
+    except CommandError as error:
+        sys.stderr.write(f"gitdeploy: {error}\n")
+        sys.exit(NOT_FOUND)
+    job = Job(tree, tuple(str(path) for path in settings.get("libraries", ())), command, {})
+    line = argv(job)
+    become(line, environ(settings, told), tree if command.form == PROGRAM else library())
+
+
+def library() -> Path:
+    """Where this package is, as the interpreter found it."""
+    return Path(__file__).absolute().parent.parent
+
+
+def environ(settings: Dict[str, Any], told: Dict[str, Any]) -> Dict[str, str]:
+    """The variables of the release's processes; programs of the tree that are in Python find this package, too."""
+    terminal = {"TERM": told["term"]} if told["term"] is not None else {}
+    return {**settings["environ"], "PYTHONPATH": str(library()), **terminal}
+
+
+def take_terminal() -> None:
+    """Make standard input the terminal that Ctrl-C comes from, where nobody has done so (systemd does)."""
+    if os.getsid(0) == os.getpid() and not controls():
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def controls() -> bool:
+    """Whether there is such a terminal already."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR))
+    except OSError:
+        return False
+    return True
+
+
+def become(line: List[str], environ: Dict[str, str], where: Path) -> None:
+    os.chdir(where)
+    try:
+        os.execve(line[0], line, environ)  # noqa: S606
+    except OSError as error:
+        sys.stderr.write(f"gitdeploy: {line[0]} cannot be started: {error.strerror}\n")
+        sys.exit(NOT_FOUND)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""postgresql: a database of the app's own in the PostgreSQL of the node."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import pwd
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Dict, Mapping, Tuple
+
+from buildless.errors import NodeError
+from buildless.node import systemd, tool
+from buildless.node.writing import write
+from buildless.service import Account, Service, database, database_url
+
+if TYPE_CHECKING:
+    from buildless.node.layout import AppLayout
+
+PORT = 5432
+CONFIGURATION = Path("/etc/postgresql")
+EXTENSION = re.compile(r"[a-z][a-z0-9_-]{0,50}")
+
+
+class Postgresql(Service):
+    """Debian's own server, and its pg_hba.conf as it is: an app gets in with its password, over TCP, to its own database.
+
+    ``extensions: [hstore]`` are those that PostgreSQL lets the owner of a database create.
+    """
+
+    debs: Tuple[str, ...] = ("postgresql",)
+    variables = ("DATABASE_URL", "POSTGRESQL_URL")
+    schemes = ("postgresql", "postgres")
+    options = ("extensions",)
+    port = PORT
+    trusted: Tuple[str, ...] = ()
+    """Further extensions, which only the superuser can create."""
+
+    def problem(self, options: Mapping[str, Tuple[str, ...]]) -> str | None:
+        for name in options.get("extensions", ()):
+            if not EXTENSION.fullmatch(name):
+                return f"extensions: {name!r} is no name of an extension; write such as hstore"
+            if name.startswith("postgis") and not self.trusted:
+                return f"extensions: {name} is a service of its own; write postgis in place of postgresql"
+        return None
+
+    def url(self, account: Account) -> str:
+        return database_url("postgresql", account, PORT)
+
+    def told(self, url: str) -> Dict[str, str]:
+        found = database("CONFIG_PG", url, self.schemes)
+        rest = url.partition("://")[2]
+        return {
+            **found,
+            "CONFIG_PG_USERNAME": found["CONFIG_PG_USER"],
+            "CONFIG_PG_SQLALCHEMY": f"postgresql://{rest}",
+            "DATABASE_URL": url,
+        }
+
+    def install(self, home: AppLayout, account: Account) -> int:
+        if account.host:
+            listen(account)
+        psql("postgres", role_sql(account.name, account.password) + create_sql(account.name, account.name))
+        self.extend(account, account.name)
+        return 0
+
+    def extend(self, account: Account, name: str) -> None:
+        psql(name, extension_sql(account.name, account.options.get("extensions", ()), self.trusted))
+
+    def check(self, home: AppLayout, account: Account) -> None:
+        tool.run(("psql", *QUIET, "--command=SELECT 1", *target(account, account.name)), env=login(account))
+
+    def dump(self, home: AppLayout, account: Account, out: BinaryIO) -> None:
+        argv = ("pg_dump", "--format=custom", "--no-owner", "--no-privileges", *target(account, account.name))
+        tool.read(argv, out, env=login(account), **home.node.owners.nobody())
+
+    def load(self, home: AppLayout, account: Account, dumped: BinaryIO | None) -> None:
+        """As the app, not as the superuser: a dump is SQL that somebody sends. What only he may do has been done before."""
+        new = f"{account.name}_0new"
+        psql("postgres", drop_sql(new) + role_sql(account.name, account.password) + create_sql(new, account.name))
+        self.extend(account, new)
+        if dumped is None:
+            return
+        nobody = home.node.owners.nobody()
+        with tempfile.NamedTemporaryFile() as listed, tempfile.NamedTemporaryFile("w") as chosen:
+            tool.write(("pg_restore", "--list"), dumped, stdout=listed, **nobody)
+            listed.seek(0)
+            chosen.write(wanted(listed.read().decode("utf-8", "replace")))
+            chosen.flush()
+            os.chmod(chosen.name, 0o644)
+            dumped.seek(0)
+            argv = ("pg_restore", "--exit-on-error", "--no-owner", "--no-privileges", f"--use-list={chosen.name}",
+                    *target(account, new))  # fmt: skip
+            tool.write(argv, dumped, env=login(account), **nobody)
+
+    def swap(self, home: AppLayout, account: Account) -> None:
+        try:
+            psql("postgres", swap_sql(account.name))
+        except NodeError:
+            psql("postgres", open_sql(account.name))
+            raise
+
+    def drop(self, home: AppLayout, account: Account) -> None:
+        psql("postgres", drop_sql(f"{account.name}_0new") + drop_sql(f"{account.name}_0old"))
+
+
+QUIET = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1")
+
+
+def psql(name: str, sql: str) -> str:
+    """Have the superuser do something in a database."""
+    user = pwd.getpwnam("postgres")
+    who: Dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": ()}
+    return tool.run(("psql", *QUIET, f"--dbname={name}", "--file=-"), sql, **who)
+
+
+def target(account: Account, name: str) -> Tuple[str, ...]:
+    return ("--host=127.0.0.1", f"--port={PORT}", "--no-password", f"--username={account.name}", f"--dbname={name}")
+
+
+def login(account: Account) -> Dict[str, str]:
+    return {"PGPASSWORD": account.password, "PGCONNECT_TIMEOUT": "10"}
+
+
+def identifier(name: str) -> str:
+    """A name in SQL. What is not as names of ours are never gets here; that is looked at once more."""
+    if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
+        raise NodeError(f"{name!r} is no name of a database; name the app otherwise")
+    return f'"{name}"'
+
+
+def unless(there: str, statement: str) -> str:
+    """A statement that is only run where a query finds nothing: psql's own way, for what has no IF NOT EXISTS."""
+    text = statement.replace("'", "''")
+    return f"SELECT '{text}' WHERE NOT EXISTS ({there}) \\gexec\n"
+
+
+def role_sql(name: str, password: str) -> str:
+    """The app's user, who may do nothing in particular."""
+    if not re.fullmatch(r"[0-9a-f]{32,}", password):
+        raise NodeError("that is no password of ours; deploy the app again")
+    who = identifier(name)
+    return (
+        unless(f"SELECT FROM pg_roles WHERE rolname = '{name}'", f"CREATE ROLE {who}")
+        + f"ALTER ROLE {who} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD '{password}';\n"
+    )
+
+
+def create_sql(name: str, owner: str) -> str:
+    """A database that nobody but its owner may connect to. The locale is the one that is the same on all machines."""
+    statement = (
+        f"CREATE DATABASE {identifier(name)} OWNER {identifier(owner)} TEMPLATE template0"
+        " ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"
+    )
+    there = f"SELECT FROM pg_database WHERE datname = '{name}'"
+    return unless(there, statement) + f"REVOKE ALL ON DATABASE {identifier(name)} FROM PUBLIC;\n{open_sql(name)}"
+
+
+def open_sql(name: str) -> str:
+    """Undo what a swap that was interrupted left."""
+    return f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS true;\n"
+
+
+def extension_sql(owner: str, extensions: Tuple[str, ...], trusted: Tuple[str, ...]) -> str:
+    """Extensions: `trusted` ones as the superuser, others as the owner of the database, so that PostgreSQL decides."""
+    made = [f"CREATE EXTENSION IF NOT EXISTS {identifier(name)};\n" for name in trusted]
+    if "postgis" in trusted:
+        made.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON spatial_ref_sys TO {identifier(owner)};\n")
+    own = [name for name in extensions if name not in trusted]
+    if own:
+        made.append(f"SET ROLE {identifier(owner)};\n")
+        made += [f"CREATE EXTENSION IF NOT EXISTS {identifier(name)};\n" for name in own]
+    return "SET client_min_messages = warning;\n" + "".join(made)
+
+
+def swap_sql(name: str) -> str:
+    """The new database in the place of the old one, in one transaction. Whoever is connected to it has to connect again."""
+    this, old, new = identifier(name), identifier(f"{name}_0old"), identifier(f"{name}_0new")
+    return (
+        f"{drop_sql(f'{name}_0old')}"
+        f"ALTER DATABASE {this} ALLOW_CONNECTIONS false;\n"
+        f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname IN ('{name}', '{name}_0new');\n"
+        f"BEGIN;\nALTER DATABASE {this} RENAME TO {old};\nALTER DATABASE {new} RENAME TO {this};\nCOMMIT;\n"
+    )
+
+
+def drop_sql(name: str) -> str:
+    return f"SET client_min_messages = warning;\nDROP DATABASE IF EXISTS {identifier(name)} WITH (FORCE);\n"
+
+
+def wanted(listed: str) -> str:
+    """The lines of ``pg_restore --list`` without those about extensions, which the database has before it is filled."""
+    return "".join(
+        f"{line}\n"
+        for line in listed.splitlines()
+        if not re.match(r"\d+; \d+ \d+ (EXTENSION|COMMENT - EXTENSION) ", line)
+    )
+
+
+def listen(account: Account) -> None:
+    """Have it listen for other nodes, too, and know from where the app's user may come."""
+    for top in sorted(CONFIGURATION.glob("*/main")):
+        path = top / "pg_hba.conf"
+        text = path.read_text(encoding="utf-8")
+        wanted = admit(text, account)
+        if wanted != text:
+            new = path.with_name(".pg_hba.conf.new")
+            new.touch(mode=0o640)
+            shutil.copystat(path, new)
+            os.chown(new, path.stat().st_uid, path.stat().st_gid)
+            new.write_text(wanted, encoding="utf-8")
+            new.replace(path)
+            psql("postgres", "SELECT pg_reload_conf();\n")
+        if write(top / "conf.d" / "gitdeploy.conf", "# Written by gitdeploy.\nlisten_addresses = '*'\n"):
+            systemd.ask("restart", f"postgresql@{top.parent.name}-main.service", timeout=systemd.STOP)
+
+
+def admit(text: str, account: Account) -> str:
+    """pg_hba.conf with the lines of an account, in place of those that it had."""
+    mark = f"# gitdeploy: {account.app}"
+    kept = [line for line in text.splitlines() if not line.endswith(mark)]
+    name = identifier(account.name)
+    masks = [f"{one}/{ipaddress.ip_address(one).max_prefixlen}" for one in account.clients]
+    return "".join(
+        f"{line}\n" for line in [*kept, *(f"host {name} {name} {one} scram-sha-256 {mark}" for one in masks)]
+    )
+
+
+SERVICE = Postgresql()

@@ -1,0 +1,143 @@
+"""All nodes of one deploy: the same on each at once, and what to say when it went wrong on some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ..errors import GitdeployError, Refused
+from ..nodes.node import Node
+from . import stages
+from .onnode import OnNode, Work
+from .report import Progress, Report
+from .site import Site
+from .stages import Plan
+
+log = Logger()
+Failed = list[tuple[OnNode, Failure]]
+
+
+class OnNodes:
+    """`nodes` are those that take part. `late` are those that could not be switched, or tidied up, when their turn was there."""
+
+    def __init__(self, site: Site, nodes: Sequence[Node], report: Report) -> None:
+        self.site, self.report = site, report
+        progress = Progress(report)
+        self.nodes = [OnNode(site, node, report, progress.of(node.name)) for node in nodes]
+        self.late: set[OnNode] = set()
+
+    @property
+    def switched(self) -> list[OnNode]:
+        """Those that serve the release, once `switch` has ended."""
+        return [on for on in self.nodes if on not in self.late]
+
+    @property
+    def names(self) -> str:
+        return ", ".join(on.node.name for on in self.switched)
+
+    def plan(self, plan: Plan) -> None:
+        """Tell them what is deployed."""
+        for on in self.nodes:
+            on.plan = plan
+
+    async def all(self, work: Work) -> None:
+        """Do `work` on all at once; ends when all have ended. What failed is raised, with the names of the nodes."""
+        failed = await attempt(self.nodes, work)
+        for _, failure in failed:
+            if not failure.check(GitdeployError):
+                failure.raiseException()
+        if failed:
+            raise refusal(failed, len(self.nodes)) from failed[0][1].value
+
+    async def connect(self, missing: int, environment: str) -> None:
+        """Go on without the nodes that are down, if no more than `missing` are, and not all. Raises Refused."""
+        reasons: list[tuple[bool, Any]] = await DeferredList(
+            [Deferred.fromCoroutine(on.node.reach()) for on in self.nodes], consumeErrors=True
+        )
+        for failure in [result for success, result in reasons if not success]:
+            failure.raiseException()
+        down = {on: str(reason) for on, (_, reason) in zip(self.nodes, reasons, strict=True) if reason is not None}
+        names = {on.node.name: reason for on, reason in down.items()}
+        if problem := stages.absent(names, min(missing, len(self.nodes) - 1), environment):
+            raise Refused(problem)
+        for on in down:
+            self.report.error(f"{on.node.name} does not answer; it catches up when it is back")
+            self.nodes.remove(on)
+
+    async def switch(self) -> None:
+        """Make the release live. A node that cannot be switched now is switched when it can; only if none can it is Refused."""
+        failed = await attempt(self.nodes, OnNode.switch)
+        if len(failed) == len(self.nodes):
+            raise refusal(failed, len(self.nodes))
+        for on, failure in failed:
+            why = failure.getErrorMessage()
+            self.report.error(f"{on.node.name} is not switched yet ({why}); it is as soon as it can be")
+            self.late.add(on)
+
+    async def let_in(self, counts: Mapping[str, int]) -> None:
+        """Answer again, but for those that could not be switched: what they have is not for the data as they are now."""
+        for on, failure in await attempt(self.switched, lambda on: on.unhold(counts)):
+            self.report.error(
+                f"{on.node.name} answers nobody yet ({failure.getErrorMessage()}); it does as soon as it can"
+            )
+            self.late.add(on)
+
+    async def watch(self) -> None:
+        """See whether workers stay up. Where that cannot be asked it is no reason to say that the switch failed."""
+        for on, failure in await attempt(self.switched, OnNode.watch):
+            log.warn("{name}: {text}", name=on.node.name, text=failure.getErrorMessage())
+
+    async def tidy(self) -> None:
+        """What follows a switch, on each that could do it."""
+        self.later(await attempt(self.switched, OnNode.tidy))
+
+    async def undo(self) -> None:
+        """Leave each as it was. One that does not answer is tidied up when it is back."""
+        self.later(await attempt([on for on in self.nodes if on.facts], OnNode.undo))
+
+    def rejoin(self) -> None:
+        """Those that could not be brought up to date before may be now: nobody need wait for the next try."""
+        for on in self.switched:
+            if on.node.name in self.site.behind:
+                self.site.rejoin(on.node)
+
+    def later(self, failed: Failed) -> None:
+        """What nobody needs to be told of is made up for."""
+        for on, failure in failed:
+            log.warn("{name}: {text}", name=on.node.name, text=failure.getErrorMessage())
+            self.late.add(on)
+
+    def close(self, *, rejoin: bool) -> None:
+        """End the sessions; with `rejoin` those that are late get what they lack, and lose what they have too much."""
+        for on in self.nodes:
+            on.session.close()
+        for on in self.late if rejoin else ():
+            self.site.rejoin(on.node)
+
+
+async def attempt(nodes: Sequence[OnNode], work: Work) -> Failed:
+    """Do `work` on `nodes` at once; returns those where it failed, in the order of `nodes`, when all have ended."""
+    running: list[Deferred[None]] = [Deferred.fromCoroutine(work(on)) for on in nodes]
+    results: list[tuple[bool, Any]] = await DeferredList(running, consumeErrors=True)
+    return [(on, failure) for on, (success, failure) in zip(nodes, results, strict=True) if not success]
+
+
+def refusal(failed: Failed, nodes: int) -> Refused:
+    """What to say of the failures on some of so many nodes: which node, in what. The same reason is said once."""
+    reasons: dict[str, list[str]] = {}
+    for on, failure in failed:
+        reasons.setdefault(failure.getErrorMessage(), []).append(on.node.name)
+    first, *others = [named(reason, where, nodes) for reason, where in reasons.items()]
+    on, failure = failed[0]
+    error: Any = failure.value
+    details = [named(line, [on.node.name], nodes) for line in getattr(error, "details", ())]
+    return Refused(first, *details, *others)
+
+
+def named(reason: str, where: Sequence[str], nodes: int) -> str:
+    """The reason with the names before it; with a single node there is nothing to name."""
+    return f"{', '.join(where)}: {reason}" if nodes > 1 else reason

@@ -1,0 +1,140 @@
+"""What an app wants besides processes: which services, as whom, on which node; and the stage of a deploy that has them made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from buildless import service
+from buildless.description import Description
+from buildless.service import Account, Service
+from buildless.wanted import Options
+
+from ..config import EMBEDDED, Environment
+from ..errors import Refused
+from ..names import Place
+from ..nodes.node import Say
+from .onnodes import OnNodes
+from .report import Report
+from .site import Site
+from .stages import Plan
+
+
+def external(found: Service, variables: Mapping[str, str], wanted: Mapping[str, Options]) -> str | None:
+    """The URL of a service that is somewhere else, as config vars say; None if they say nothing of it. Raises Refused."""
+    for name in found.variables:
+        url = variables.get(name)
+        if url is None:
+            continue
+        others = {scheme for other in wanted if other != found.name for scheme in service.find(other).schemes}
+        if url.partition("://")[0] in others - set(found.schemes):
+            continue  # it is that one's
+        try:
+            found.told(url)
+            if not urlsplit(url).netloc.rpartition("@")[2]:
+                raise ValueError(f"it names no host; write {found.schemes[0]}://USER:PASSWORD@HOST:PORT/NAME")
+        except ValueError as error:
+            raise Refused(
+                f"the config var {name} is no URL of {found.name}: {error}; set another: config:set"
+            ) from error
+        return url
+    return None
+
+
+def node_of(environment: Environment, names: list[str]) -> str:
+    """The node that has the services `names` of an environment. Raises Refused where nobody has said which."""
+    if environment.services is not None:
+        return environment.services
+    if len(environment.nodes) == 1 or not names:
+        return environment.nodes[0]
+    raise Refused(
+        f"{' and '.join(names)} must be on one of the {len(environment.nodes)} nodes of {environment.name};"
+        f" write `services: {environment.nodes[0]}` for {environment.name} in gitdeploy.yaml"
+    )
+
+
+def refusal(found: Service, environment: Environment, node: str) -> str | None:
+    """Why a node cannot have a service, with what to do instead."""
+    elsewhere = f"set the config var {found.variables[0]} to the URL of one" if found.variables else ""
+    if not found.packaged:
+        return f"Debian has no package of {found.name}; {elsewhere}: config:set"
+    if node == EMBEDDED and found.debs:
+        return (
+            f"{found.name} cannot be installed on the server's own machine, which is not root there; {elsewhere} (config:set),"
+            f" or name a machine in gitdeploy.yaml (gitdeploy create-node)"
+        )
+    if (environment.nodes != (node,)) and not found.shared:
+        advice = elsewhere or f"write one node for {environment.name} in gitdeploy.yaml"
+        return f"{found.name} can only be used on one node, and {environment.name} has others; {advice}"
+    return None
+
+
+def accounts(
+    site: Site, place: Place, key: str, description: Description, variables: Mapping[str, str]
+) -> tuple[Account, ...]:
+    """What an app has of the services that its description wants. Raises Refused for one that it cannot have."""
+    wanted, environment = description.services, site.environment(place)
+    urls = {name: external(service.find(name), variables, wanted) for name in wanted}
+    here = [name for name in wanted if urls[name] is None]
+    for name in here:  # what nobody has need not be put anywhere
+        if not service.find(name).packaged and (problem := refusal(service.find(name), environment, "")):
+            raise Refused(problem)
+    node = node_of(environment, here)
+    secret = site.services_secret(place) if here else ""
+    remote = bool(here) and environment.nodes != (node,)
+    host = site.node(node).address if remote else ""
+    clients = tuple(site.node(name).address for name in environment.nodes) if remote else ()
+    found = []
+    for name, options in wanted.items():
+        if (url := urls[name]) is not None:
+            found.append(Account(name, key, url=url))
+            continue
+        if problem := refusal(service.find(name), environment, node):
+            raise Refused(problem)
+        found.append(Account(name, key, service.password_of(secret, name), options, host, 0, clients))
+    return tuple(found)
+
+
+async def provide(site: Site, plan: Plan, nodes: OnNodes, report: Report) -> Plan:
+    """Have the services made that are ours to make; returns the plan with what the node says of them."""
+    ours = [account for account in plan.services if not account.url]
+    name = node_of(site.environment(plan.place), [account.service for account in ours])
+    limit = site.config.limits.step
+    begun = False
+
+    def say(text: str) -> None:
+        nonlocal begun
+        if not begun:
+            report.step("Making its services")
+            begun = True
+        report.detail(f"{name}: {text}")
+
+    request = {"app": plan.key, "services": [account.request() for account in ours], "timeout": limit}
+    answer = await ask(site, name, nodes, request, say)
+    for one, told in answer.items():
+        if told["new"]:
+            say(f"{one} is there")
+    ports = {one: told["port"] for one, told in answer.items()}
+    made = tuple(replace(account, port=ports.get(account.service, 0)) for account in plan.services)
+    return replace(plan, services=made)
+
+
+async def ask(
+    site: Site, name: str, nodes: OnNodes, request: Mapping[str, object], say: Say
+) -> Mapping[str, Mapping[str, int]]:
+    """Ask the node of the services, which may be one that is deployed to or none of these."""
+    limit = site.config.limits.step
+    for on in nodes.nodes:
+        if on.node.name == name:
+            on.fresh()
+            answer = await on.session.call("services", limit, say, **request)
+            break
+    else:
+        node = site.node(name)
+        if (problem := await node.reach()) is not None:
+            raise Refused(f"{name}, which has the services, does not answer: {problem}; push again when it is back")
+        async with site.talking(node) as session:
+            answer = await session.call("services", limit, say, **request)
+    found: Mapping[str, Mapping[str, int]] = answer["services"]
+    return found

@@ -1,0 +1,121 @@
+"""``check [DIR]``: says before a push what the push would say of the commit, with the code that the push uses."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildless.description import Description
+from buildless.errors import NodeError
+from buildless.node.wheels import requirements
+
+from ..config import Limits as ServerLimits
+from ..deploy.content import Content, Examined, Faults, contradictions
+from ..deploy.report import Report, count, size
+from ..errors import Refused
+from ..git import inspect
+from ..git.inspect import MAX_PROBLEMS, Limits
+from ..git.repository import Repository
+from .call import DevelopCall, DevelopSpec
+from .checkout import Checkout
+from .modules import missing_module
+
+NAMED = 5  # files that are named of those which are not committed
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", metavar="DIR", nargs="?", type=Path, default=Path())
+
+
+async def run(call: DevelopCall) -> int:
+    asked = (call.directory / call.args.directory).resolve()
+    if not asked.is_dir():
+        raise Refused(f"{call.args.directory} is no directory; write the one that app.yaml is in")
+    report = Report(call.say)
+    checkout = await Checkout.find(call.runner, call.environ, asked)
+    with tempfile.TemporaryDirectory(prefix="gitdeploy-check-") as scratch:
+        repository = Repository(Path(scratch) / "check.git")
+        repository.create()
+        tree = await checkout.tree(repository)
+        report.step(f"Checking {checkout.what}")
+        for note in checkout.notes:
+            report.detail(f"warning: {note}")
+        if checkout.uncommitted:
+            report.detail(f"warning: {left_out(checkout.uncommitted)}")
+        faults = await Check(call, report, repository, tree).faults()
+    for fault in faults:
+        report.error(fault)
+    if faults:
+        report.error(f"a push would be refused: {count(len(faults), 'fault')}")
+        return 1
+    report.step(
+        "A push would not be refused for any of this; it also starts the application and asks it whether it is well"
+    )
+    return 0
+
+
+def left_out(paths: list[str]) -> str:
+    """What stands in the working tree and is no part of a push."""
+    first = ", ".join(inspect.printable(path.encode("utf-8", "surrogateescape")) for path in paths[:NAMED])
+    more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
+    return f"{count(len(paths), 'uncommitted change')} would not be part of the push: {first}{more}; commit what belongs to it"
+
+
+@dataclass(frozen=True)
+class Check:
+    """The check of one tree, whose objects `repository` finds, with the limits of a server that sets none."""
+
+    call: DevelopCall
+    report: Report
+    repository: Repository
+    oid: str
+
+    async def faults(self) -> list[str]:
+        """Everything that a push would be refused for, as it would be said."""
+        limits = ServerLimits()
+        content = Content(self.repository, self.oid, Limits(limits.files, limits.unpacked))
+        description, faults = None, list[str]()
+        try:
+            description = content.describe()
+        except Faults as error:
+            faults += error.faults
+        examined = await content.examine(self.call.runner, {}, limits.step)
+        found = examined.found
+        faults += inspect.lines(found.problems, MAX_PROBLEMS)
+        self.report.step(f"Checked {count(found.files, 'file')}, {size(found.size)}")
+        if description is not None:
+            for warning in description.warnings:
+                self.report.detail(f"warning: {warning}")
+            if not found.problems:
+                faults += self.references(description, examined)
+        return faults
+
+    def references(self, description: Description, examined: Examined) -> list[str]:
+        """What app.yaml names that is not there, or not as it must be."""
+        faults = contradictions(description, examined)
+        for name in description.pip:
+            if name.endswith(".txt"):
+                try:
+                    requirements(self.reader(examined), name)
+                except NodeError as error:
+                    faults.append(f"app.yaml:{description.lines['pip']}: {error}")
+        found = missing_module(description, examined.tree)
+        if found is not None and found.certain:
+            faults.append(found.text)
+        elif found is not None:
+            self.report.detail(f"warning: {found.text}")
+        return faults
+
+    def reader(self, examined: Examined) -> Callable[[str], bytes]:
+        def read(path: str) -> bytes:
+            if path not in examined.tree.files:
+                raise FileNotFoundError("there is no such file in the tree")
+            return self.repository.blob(examined.tree.files[path])
+
+        return read
+
+
+SPEC = DevelopSpec("check", "say before a push what the push would say of the commit", arguments, run)

@@ -1,0 +1,64 @@
+"""``run [DIR] COMMAND``, ``shell [DIR]`` and ``test [DIR]``: this process becomes one of the application, terminal and all."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import NoReturn
+
+from ..runner import Command, become
+from .call import DevelopCall, DevelopSpec
+from .development import Development, split
+
+
+def run_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.prefix_chars = ""  # options are the command's
+    parser.add_argument("first", metavar="[DIR] COMMAND")
+    parser.add_argument("rest", metavar="ARGUMENT", nargs="*")
+
+
+async def run(call: DevelopCall) -> int:
+    directory, words = split([call.args.first, *call.args.rest], call.directory)
+    enter(Development.find(directory, call.environ), words)
+
+
+def enter(development: Development, words: list[str]) -> NoReturn:
+    command = development.command(words)
+    development.prepare()
+    become(command)
+
+
+def shell_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("directory", metavar="DIR", nargs="?", type=Path, default=Path())
+
+
+async def shell(call: DevelopCall) -> int:
+    """Python's for an application in Python, with its modules; else the person's own, with its variables."""
+    development = Development.find(call.directory / call.args.directory, call.environ)
+    development.prepare()
+    if "python" in development.description.platform:
+        become(development.module("buildless.console"))
+    own = Command((call.environ.get("SHELL") or "/bin/sh",), development.injected(), str(development.top))
+    call.say(f"{own.argv[0]}, in the environment of {development.name}; its end is: exit")
+    become(own)
+
+
+def test_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.prefix_chars = ""
+    parser.add_argument("words", metavar="[DIR] ARGUMENT", nargs="*")
+
+
+async def test(call: DevelopCall) -> int:
+    directory, words = split(call.args.words, call.directory)
+    development = Development.find(directory, call.environ)
+    if development.description.unit_test:
+        enter(development, [*development.description.unit_test, *words])
+    development.prepare()
+    become(development.module("buildless.suite", words))
+
+
+SPECS = (
+    DevelopSpec("run", "run a command of the application in its environment", run_arguments, run),
+    DevelopSpec("shell", "a Python that has the application's modules and environment", shell_arguments, shell),
+    DevelopSpec("test", "run the tests of the application in its environment", test_arguments, test),
+)

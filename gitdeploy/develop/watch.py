@@ -1,0 +1,60 @@
+"""Whether the files of a tree have changed: looks at all of them now and then, which works on every file system."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from dulwich.ignore import IgnoreFilterManager
+
+NEVER = frozenset((".git", ".hg", ".svn", ".venv", "__pycache__", "node_modules"))
+"""Directories that are no part of an application, whatever .gitignore says."""
+
+PASSING = re.compile(r".*(~|\.sw[a-z]|\.pyc)|\.#.*|#.*#|4913")  # what editors write for a moment, and Python
+IGNORE = ".gitignore"
+State = tuple[int, int, int]
+
+
+class Watch:
+    """The files below `top` that git does not ignore, but for the directories `without`."""
+
+    def __init__(self, top: Path, without: tuple[str, ...] = ()) -> None:
+        self.top, self.without = top, without
+        self.ignored = IgnoreFilterManager(str(top), [], False)
+        self.known: dict[
+            str, bool
+        ] = {}  # whether git ignores a path: asking takes long, so it is asked of few and once
+        self.states = dict(self.look())
+
+    def changed(self) -> list[str]:
+        """The paths that came, went or changed since this was asked before. It blocks."""
+        before, self.states = self.states, dict(self.look())
+        differ = sorted(path for path in {*before, *self.states} if before.get(path) != self.states.get(path))
+        found = [path for path in differ if not self.ignores(path)]
+        if any(os.path.basename(path) == IGNORE for path in found):
+            self.ignored, self.known = IgnoreFilterManager(str(self.top), [], False), {}
+        return found
+
+    def look(self, below: str = "") -> Iterator[tuple[str, State]]:
+        try:
+            entries = list(os.scandir(self.top / below))
+        except OSError:
+            return  # it has gone meanwhile
+        for entry in entries:
+            path = f"{below}/{entry.name}" if below else entry.name
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name not in NEVER and path not in self.without and not self.ignores(f"{path}/"):
+                        yield from self.look(path)
+                elif not PASSING.fullmatch(entry.name):
+                    found = entry.stat(follow_symlinks=False)
+                    yield path, (found.st_mtime_ns, found.st_size, found.st_ino)
+            except OSError:
+                continue
+
+    def ignores(self, path: str) -> bool:
+        if path not in self.known:
+            self.known[path] = bool(self.ignored.is_ignored(path))
+        return self.known[path]

@@ -1,0 +1,54 @@
+"""The end of an app: confirmed, announced to it, with a backup that stays; and a new beginning under the same name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .session import PYTHON, Server, eventually, hello
+
+BYE = """\
+import os
+def bye():
+    print("goodbye from", os.environ["APP_RELEASE"])
+    if os.path.exists("{stay}"):
+        raise RuntimeError("not yet")
+"""
+YAML = PYTHON + "services: files\nbefore_delete: life:bye\n"
+
+
+def test_an_app_is_deleted_and_begins_anew(server: Server, tmp_path: Path) -> None:
+    app, stay = server.app("mortal"), tmp_path / "stay"
+    app.commit("First page", {**hello("one"), "app.yaml": YAML, "life.py": BYE.format(stay=stay)})
+    server.ssh("config:set", "mortal", "A=1").ok()
+    app.push().ok()
+    app.push("staging", "master").ok()
+    node = server.home / "node"
+    (node / "var/lib/apps/mortal/files/note").write_text("remember me")
+    assert "if it is to be, write once more" in server.ssh("destroy", "mortal").err
+    stay.touch()
+    refused = server.ssh("destroy", "--confirm", "mortal", "mortal")
+    assert refused.status == 1
+    assert "before_delete: life:bye ended with exit code 1" in refused.text
+    assert app.says() == "one"
+    stay.unlink()
+    said = server.ssh("destroy", "--confirm", "mortal", "mortal").ok()
+    assert "embedded: goodbye from v1" in said.out
+    assert "files kept as" in said.out
+    assert said.out.endswith("mortal is no more\n")
+    assert app.get().status == 404
+    assert app.get(environment="staging").text == "one"
+    assert app.live() == ""
+    assert not (node / "srv/apps/mortal").exists()
+    eventually(
+        "its processes are gone", lambda: not any("apps/mortal/" in line for line in server.processes().values())
+    )
+    assert "has no config vars" in server.ssh("config", "mortal").ok().out
+    server.ssh("destroy", "--confirm", "staging/mortal", "staging/mortal").ok()
+    assert "mortal" not in server.ssh("apps").ok().out
+    app.push().ok()
+    assert app.says() == "one"
+    assert server.ssh("releases", "mortal").ok().out.splitlines()[1].startswith("v1 ")
+    assert not (node / "var/lib/apps/mortal/files/note").exists()
+    kept = server.ssh("backups", "mortal").ok().out.splitlines()[1].split()[0]
+    server.ssh("restore", "--kept", kept, "--confirm", "mortal", "mortal").ok()
+    assert (node / "var/lib/apps/mortal/files/note").read_text() == "remember me"

@@ -1,0 +1,169 @@
+"""Updates that fail half-way: what becomes of the data, of what is live, and of what it writes meanwhile; plain and exclusive."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .session import PYTHON, App, Server, eventually
+
+SHOP = """\
+import os
+FILE = os.path.join(os.environ["CONFIG_FILES"], "orders")
+def application(environ, start_response):
+    if environ["REQUEST_METHOD"] == "POST":
+        with open(FILE, "a") as file:
+            file.write(environ["QUERY_STRING"] + "\\n")
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [open(FILE).read().encode() if os.path.exists(FILE) else b""]
+"""
+MIGRATE = """\
+import os, time
+import shop
+def migrate():
+    lines = open(shop.FILE).read().splitlines() if os.path.exists(shop.FILE) else []
+    with open(shop.FILE, "w") as file:
+        for line in lines[:1]:
+            print("new:" + line, file=file, flush=True)
+        print("half of it is written", flush=True)
+        while os.path.exists("{gate}"):
+            time.sleep(0.02)
+        if os.path.exists("{fail}"):
+            raise RuntimeError("the second half cannot be migrated")
+        for line in lines[1:]:
+            print("new:" + line, file=file)
+"""
+
+
+@pytest.fixture
+def shop(server: Server, tmp_path: Path, request: pytest.FixtureRequest) -> App:
+    """An app that is live and has two orders; its next version would migrate them, waits while `gate` is there, and fails if
+    `fail` is."""
+    plain = "plain" in request.node.name
+    app = server.app("u" + str(abs(hash(request.node.name)) % 10**8))
+    yaml = PYTHON.replace("hello", "shop") + "services: files\n"
+    app.commit("Takes orders", {"app.yaml": yaml, "shop.py": SHOP})
+    app.push().ok()
+    order(app, "one")
+    order(app, "two")
+    update = "update: moves:migrate\n" if plain else "update: {run: 'moves:migrate', exclusive: yes}\n"
+    moves = MIGRATE.format(gate=tmp_path / "gate", fail=tmp_path / "fail")
+    app.commit("Migrates", {"app.yaml": yaml + update, "moves.py": moves})
+    (tmp_path / "gate").touch()
+    (tmp_path / "fail").touch()
+    return app
+
+
+def order(app: App, text: str) -> int:
+    """Order something; returns the status."""
+    import http.client
+
+    connection = http.client.HTTPConnection("127.0.0.1", app.server.http_port, timeout=30)
+    try:
+        connection.request("POST", f"/?{text}", headers={"Host": f"{app.name}.localhost"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def orders(app: App) -> list[str]:
+    return app.says().split()
+
+
+def test_a_plain_update_that_fails_loses_no_write_and_keeps_a_backup(shop: App, tmp_path: Path) -> None:
+    first = shop.live()
+    push = shop.pushing()
+    push.until("half of it is written")
+    assert order(shop, "three") == 200  # what is live goes on answering, and writing
+    (tmp_path / "gate").unlink()
+    said = push.wait()
+    assert said.status == 1
+    assert "RuntimeError: the second half cannot be migrated" in said.err
+    assert shop.live() == first
+    assert "three" in orders(shop)
+    [command] = re.findall(r"to have them as they were: (restore --kept \S+ --confirm \S+ \S+)", said.err)
+    shop.server.ssh(*command.split()).ok()
+    assert orders(shop) == ["one", "two"]
+    (tmp_path / "fail").unlink()
+    shop.push().ok()
+    assert orders(shop) == ["new:one", "new:two"]
+
+
+def test_an_exclusive_update_that_fails_is_taken_back(shop: App, tmp_path: Path) -> None:
+    first = shop.live()
+    push = shop.pushing()
+    push.until("half of it is written")
+    answer = shop.get()
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+    assert "is being brought up to date" in answer.text
+    assert order(shop, "three") == 503
+    (tmp_path / "gate").unlink()
+    said = push.wait()
+    assert said.status == 1
+    assert "Putting the data back as they were" in said.err
+    assert "nobody has written since then" in said.err
+    assert (shop.live(), orders(shop)) == (first, ["one", "two"])
+    assert order(shop, "three") == 200
+    (tmp_path / "fail").unlink()
+    shop.push().ok()
+    assert orders(shop) == ["new:one", "new:two", "new:three"]
+
+
+def test_an_exclusive_update_is_taken_back_if_the_release_does_not_start(shop: App, tmp_path: Path) -> None:
+    (tmp_path / "gate").unlink()
+    (tmp_path / "fail").unlink()
+    shop.commit("Broken", {"app.yaml": (shop.directory / "app.yaml").read_text() + "ping: /nowhere\n"})
+    shop.commit(
+        "Broken",
+        {"shop.py": SHOP.replace('"200 OK"', '"404 Not Found" if "nowhere" in environ["PATH_INFO"] else "200 OK"')},
+    )
+    assert shop.push().refused("/nowhere answered 404")
+    assert orders(shop) == ["one", "two"]
+
+
+def test_an_exclusive_update_is_taken_back_when_the_server_is_killed(shop: App) -> None:
+    first, server = shop.live(), shop.server
+    push = shop.pushing()
+    push.until("half of it is written")
+    server.end(signal.SIGKILL)
+    push.wait()
+    server.start()
+    eventually("it answers again", lambda: shop.get().status == 200, 30)
+    assert (shop.live(), orders(shop)) == (first, ["one", "two"])
+
+
+def test_an_exclusive_update_is_taken_back_when_the_pusher_goes_away(shop: App) -> None:
+    first = shop.live()
+    push = shop.pushing()
+    push.until("half of it is written")
+    push.interrupt()
+    push.wait()
+    eventually("it answers again", lambda: shop.get().status == 200, 30)
+    assert (shop.live(), orders(shop)) == (first, ["one", "two"])
+
+
+def test_data_that_cannot_be_put_back_let_nobody_in_until_they_are(shop: App, tmp_path: Path) -> None:
+    """An exclusive one (see the fixture)."""
+    server = shop.server
+    argv = server.ssh_argv("backup", shop.name)
+    archive = subprocess.run(argv, env=server.env, capture_output=True, check=True, timeout=60).stdout
+    push = shop.pushing()
+    push.until("half of it is written")
+    [kept] = server.home.glob(f"node/var/backups/apps/{shop.name}/[0-9]*.backup")
+    kept.unlink()
+    (tmp_path / "gate").unlink()
+    said = push.wait()
+    assert said.status == 1
+    assert "the data cannot be put back" in said.err
+    assert shop.get().status == 503
+    assert shop.push().refused("an update was cut short")
+    server.ssh("restore", "--confirm", shop.name, shop.name, stdin=archive).ok()
+    eventually("everybody is let in", lambda: shop.get().status == 200, 30)
+    assert orders(shop) == ["one", "two"]
+    (tmp_path / "fail").unlink()
+    shop.push().ok()
+    assert orders(shop) == ["new:one", "new:two"]

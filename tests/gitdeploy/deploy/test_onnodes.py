@@ -1,0 +1,157 @@
+"""Several nodes in one deploy: who failed in what, who may be missing, who is late."""
+
+from types import SimpleNamespace
+
+import pytest
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from gitdeploy.config import Config
+from gitdeploy.deploy.onnodes import OnNodes, named, refusal
+from gitdeploy.deploy.report import Report
+from gitdeploy.errors import Refused
+
+
+class FakeNode:
+    """A node that can be reached or not, whose sessions answer with nothing."""
+
+    def __init__(self, name, down=None):
+        self.name, self.down, self.ended = name, down, False
+
+    async def reach(self):
+        return self.down
+
+    def session(self):
+        return self
+
+    def close(self):
+        self.ended = True
+
+
+@pytest.fixture
+def site():
+    return SimpleNamespace(
+        reactor=Clock(), config=Config(), behind={"web2": None}, rejoin=lambda node: rejoined.append(node.name)
+    )
+
+
+rejoined: list[str] = []
+
+
+def of(site, *nodes):
+    """These nodes in one deploy, and the lines of its report."""
+    rejoined.clear()
+    said = []
+    return OnNodes(site, nodes, Report(said.append)), said
+
+
+def outcome(work):
+    """What came of it: None, or what it was refused with."""
+    found = []
+    Deferred.fromCoroutine(work).addCallbacks(found.append, lambda failure: found.append(failure.value))
+    [result] = found
+    return result
+
+
+def failed(*rows):
+    """Failures by node: ``("web1", "no room", "a detail")``."""
+    return [
+        (SimpleNamespace(node=FakeNode(name)), Failure(Refused(reason, *details))) for name, reason, *details in rows
+    ]
+
+
+def test_with_a_single_node_there_is_nothing_to_name():
+    error = refusal(failed(("embedded", "it does not start", "Traceback")), 1)
+    assert (str(error), error.details) == ("it does not start", ("Traceback",))
+
+
+def test_the_node_that_failed_stands_before_the_reason_and_before_what_it_wrote():
+    error = refusal(failed(("web2", "it does not start", "Traceback")), 2)
+    assert (str(error), error.details) == ("web2: it does not start", ("web2: Traceback",))
+
+
+def test_one_reason_is_said_once_and_others_beside_it():
+    error = refusal(failed(("web1", "no room"), ("web2", "no route"), ("web3", "no room")), 3)
+    assert (str(error), error.details) == ("web1, web3: no room", ("web2: no route",))
+    assert named("no room", ["web1", "web3"], 3) == "web1, web3: no room"
+
+
+def test_all_end_before_anything_is_raised(site):
+    nodes, _ = of(site, FakeNode("web1"), FakeNode("web2"))
+    pause, done = Deferred(), []
+
+    async def work(on):
+        if on.node.name == "web1":
+            raise Refused("no")
+        await pause
+        done.append(on.node.name)
+
+    found = []
+    Deferred.fromCoroutine(nodes.all(work)).addErrback(lambda failure: found.append(str(failure.value)))
+    assert found == []
+    pause.callback(None)
+    assert found == ["web1: no"] and done == ["web2"]
+
+
+def test_a_defect_is_not_taken_for_a_refusal(site):
+    nodes, _ = of(site, FakeNode("web1"), FakeNode("web2"))
+
+    async def work(on):
+        raise KeyError("new")
+
+    assert isinstance(outcome(nodes.all(work)), KeyError)
+
+
+def test_a_deploy_goes_on_without_as_many_as_may_be_missing(site):
+    nodes, said = of(site, FakeNode("web1"), FakeNode("web2", "no route"))
+    refused = outcome(nodes.connect(0, "production"))
+    assert str(refused) == (
+        "web2 does not answer (no route); push again when all are back, or write `missing: 1` for production in gitdeploy.yaml"
+    )
+    assert outcome(nodes.connect(1, "production")) is None
+    assert said == [" !     web2 does not answer; it catches up when it is back"] and nodes.names == "web1"
+
+
+def test_it_never_goes_on_without_any(site):
+    nodes, _ = of(site, FakeNode("web1", "no route"))
+    assert "web1 does not answer" in str(outcome(nodes.connect(1, "production")))
+
+
+def test_one_that_is_not_switched_is_late_and_gets_it_later(site, monkeypatch):
+    async def switch(on):
+        if on.node.name != "web1":
+            raise Refused("gone")
+
+    monkeypatch.setattr("gitdeploy.deploy.onnodes.OnNode.switch", switch)
+    nodes, said = of(site, FakeNode("web1"), FakeNode("web2"))
+    assert outcome(nodes.switch()) is None
+    assert said == [" !     web2 is not switched yet (gone); it is as soon as it can be"] and nodes.names == "web1"
+    nodes.close(rejoin=True)
+    assert rejoined == ["web2"]
+    nodes, _ = of(site, FakeNode("web2"), FakeNode("web3"))
+    assert str(outcome(nodes.switch())) == "web2, web3: gone"
+
+
+def test_those_that_could_not_be_brought_up_to_date_are_tried_again(site):
+    nodes, _ = of(site, FakeNode("web1"), FakeNode("web2"))
+    nodes.rejoin()
+    assert rejoined == ["web2"]
+
+
+def test_one_that_is_late_lets_nobody_in_before_it_has_what_is_live(site, monkeypatch):
+    asked = []
+
+    async def unhold(on, counts):
+        asked.append(on.node.name)
+        if on.node.name == "web2":
+            raise Refused("gone")
+
+    monkeypatch.setattr("gitdeploy.deploy.onnodes.OnNode.unhold", unhold)
+    nodes, said = of(site, FakeNode("web1"), FakeNode("web2"), FakeNode("web3"))
+    nodes.late.add(nodes.nodes[2])
+    assert outcome(nodes.let_in({})) is None
+    assert asked == ["web1", "web2"]
+    assert said == [" !     web2 answers nobody yet (gone); it does as soon as it can"] and nodes.names == "web1"
+    nodes.close(rejoin=True)
+    assert sorted(rejoined) == ["web2", "web3"]

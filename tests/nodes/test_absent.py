@@ -1,0 +1,117 @@
+"""Nodes that are down when somebody pushes, and that come back."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from ..functional.session import hello
+from .machines import eventually
+from .traces import live, unchanged
+from .visitor import PICKY, errors, in_service, lines, says
+
+
+@pytest.fixture
+def web2_down(server, web):
+    """web2 has no power, and the server has seen it."""
+    web2 = web[1]
+    web2.power_off()
+    eventually("it is down", lambda: "down: " in row(server, "web2"))
+    yield web2
+    if not web2.container.running():
+        web2.start()
+    web2.up()
+    eventually("it is in service", lambda: in_service(web2))
+
+
+def row(server, node):
+    """What `nodes` says of a node."""
+    return next(line for line in server.ssh("nodes").ok().out.splitlines() if line.startswith(f"{node} "))
+
+
+def watch(node, app, limit=60.0):
+    """Ask a node that is booting again and again until it is in service; returns what it served, and whether it was, in order."""
+    seen, until = [], time.monotonic() + limit
+    while time.monotonic() < until:
+        try:
+            now = (in_service(node), says(node, app))
+        except OSError:
+            continue
+        if not seen or seen[-1] != now:
+            seen.append(now)
+        if now[0]:
+            return seen
+    raise AssertionError(f"not in service within {limit:g} s: {seen}")
+
+
+def test_a_push_is_refused_while_a_node_is_down(shop, web, web2_down):
+    shop.commit("Sell apples", hello("apples"))
+    with unchanged(shop.name, web[0]):
+        done = shop.push()
+    [error] = errors(done)
+    assert error.startswith("web2 does not answer (")
+    assert error.endswith("; push again when all are back, or write `missing: 1` for production in gitdeploy.yaml")
+    assert done.refused("web2 does not answer (")
+
+
+@pytest.fixture
+def missing_1(server):
+    """production may do without one of its nodes."""
+    settings = (server.home / "gitdeploy.yaml").read_text()
+    with server.settings(settings.replace("nodes: [web1, web2]", "nodes: [web1, web2], missing: 1")):
+        yield
+
+
+def test_where_one_may_be_missing_the_push_goes_on_and_the_node_catches_up(server, shop, web, missing_1, request):
+    web1, web2 = web
+    back, new = (server.app(f"{shop.name}-{what}") for what in ("back", "new"))
+    for app in (shop, back):
+        app.commit("Sell apples", hello("apples"))
+        app.push().ok()
+    request.getfixturevalue("web2_down")
+
+    pears = shop.commit("Sell pears", hello("pears"))
+    done = shop.push().ok()
+    assert errors(done) == ["web2 does not answer; it catches up when it is back"]
+    assert "-----> Live: v2, COMMIT on web1, after N s" in lines(done) and says(web1, shop) == "pears"
+    back.commit("Sell pears", hello("pears"))
+    back.push().ok()
+    back.push("-f", "deploy", "HEAD~1:master").ok()
+    new.commit("A first push", hello("new"))
+    new.push().ok()
+    ps = server.ssh("ps", shop.name).ok().out
+    assert "web1: v2 is live\nweb2: down: ssh: connect to host" in ps
+    assert "; it catches up when it is back" in ps
+
+    web2.start()
+    seen = watch(web2, shop)
+    assert (False, "apples") in seen and (True, "apples") not in seen and seen[-1] == (True, "pears")
+    assert says(web2, new) == "new"
+    for app, release in ((shop, "v2"), (back, "v3"), (new, "v1")):
+        assert live(web2, app.name) == live(web1, app.name) and live(web2, app.name).startswith(f"{release} ")
+        server.ssh("verify", app.name).ok()
+    assert live(web2, shop.name) == f"v2 {pears}"
+    assert re.search(r"up +current +production +-$", row(server, "web2"))
+    assert re.search(r"d3 .* gitdeploy +catch up .* live +v2 ", server.ssh("deploys", shop.name).ok().out)
+
+
+def test_a_node_that_cannot_catch_up_stays_out_of_service_and_says_so(server, shop, web, missing_1, request):
+    web2 = web[1]
+    shop.commit("Sell apples", hello("apples"))
+    shop.push().ok()
+    request.getfixturevalue("web2_down")
+    shop.commit("Be picky", PICKY)
+    shop.push().ok()
+    web2.start()
+    web2.up()
+    eventually("it was tried", lambda: re.search(r"d3 .* refused", server.ssh("deploys", shop.name).ok().out))
+    assert re.search(rf"catching up +current +production +production/{shop.name}$", row(server, "web2"))
+    assert not in_service(web2) and says(web2, shop) == "apples"
+    assert "it is not up to date, and gets no requests from a balancer until it is" in server.ssh("doctor").out
+    said = server.ssh("verify", shop.name)
+    assert said.status == 1 and f"deploy it: redeploy {shop.name}" in said.out
+    shop.commit("Sell pears", hello("pears"))
+    shop.push().ok()
+    eventually("it is in service", lambda: in_service(web2), 10)

@@ -1,0 +1,81 @@
+"""An application's own commands and jobs on machines: as its own user, once per environment, timers on the first node alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..functional.session import PYTHON, App, Server, hello
+from .machines import Node, eventually
+from .visitor import says
+
+TOOL = """\
+import os, pwd, sys
+where = os.path.join(os.environ["APP_LOGS"], "log")
+with open(where, "a") as file:
+    print(sys.argv[1], os.environ["APP_RELEASE"], pwd.getpwuid(os.getuid()).pw_name, file=file)
+print("done:", sys.argv[1])
+if os.environ.get("FAILS") == sys.argv[1]:
+    sys.exit(f"{sys.argv[1]} cannot")
+"""
+YAML = (
+    PYTHON
+    + """\
+update: bin/tool.py update
+check_environment: bin/tool.py check
+health_check: bin/tool.py health
+cron:
+  tick: "* * * * * bin/tool.py tick"
+  yearly: "@yearly bin/tool.py yearly"
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def app(server: Server) -> App:
+    made = server.app("caring")
+    made.commit("Commands", {**hello("one"), "app.yaml": YAML, "bin/tool.py": TOOL})
+    made.push().ok()
+    return made
+
+
+def log(node: Node, key: str = "caring") -> list[str]:
+    return node.ssh("cat", f"/var/log/apps/{key}/log").splitlines()
+
+
+def timers(node: Node) -> set[str]:
+    found = node.ssh("systemctl", "list-units", "--plain", "--no-legend", "--full", "cron-caring_*.timer")
+    return {line.split()[0] for line in found.splitlines() if line.split()}
+
+
+def test_commands_are_the_apps_own_and_update_is_run_once(app: App, web: list[Node]) -> None:
+    for node, moments in zip(web, (["check", "update", "health"], ["check", "health"]), strict=True):
+        user = node.ssh("stat", "--format=%U", "/var/log/apps/caring").strip()
+        assert user != "root"
+        assert [line for line in log(node) if not line.startswith("tick")] == [f"{what} v1 {user}" for what in moments]
+
+
+def test_a_command_that_fails_refuses_the_push(app: App, web: list[Node]) -> None:
+    refused = app.server.ssh("config:set", "caring", "FAILS=health")
+    assert refused.status == 1
+    assert "web1, web2: health_check: bin/tool.py health ended with exit code 1" in refused.text
+    assert "health cannot" in refused.text
+    assert [says(node, app) for node in web] == ["one", "one"]
+    assert "caring has no config vars" in app.server.ssh("config", "caring").ok().out
+
+
+def test_jobs_run_by_their_timers_and_follow_what_is_live(app: App, web: list[Node]) -> None:
+    node, other = web
+    assert timers(other) == set()
+    assert timers(node) == {"cron-caring_tick@v1.timer", "cron-caring_yearly@v1.timer"}
+    eventually("the job was run", lambda: any(line.startswith("tick v1 ") for line in log(node)), 90)
+    eventually("it is in the log", lambda: " v1 tick | done: tick" in app.server.ssh("logs", "caring").ok().out, 30)
+    app.commit("One job", {"app.yaml": YAML.replace('  yearly: "@yearly bin/tool.py yearly"\n', "")})
+    app.push().ok()
+    assert timers(node) == {"cron-caring_tick@v2.timer"}
+    assert node.ssh("sh", "-c", "ls /etc/systemd/system | grep ^cron-caring").split() == [
+        "cron-caring_tick@.service", "cron-caring_tick@.timer",
+    ]  # fmt: skip
+    app.commit("No job", {"app.yaml": PYTHON})
+    app.push().ok()
+    assert timers(node) == set()
+    assert node.ssh("sh", "-c", "ls /etc/systemd/system | grep -c ^cron-caring || true").strip() == "0"

@@ -1,0 +1,166 @@
+"""The services besides PostgreSQL and files, on a real node: used by their app alone, backed up where they keep things."""
+
+from __future__ import annotations
+
+import pytest
+
+from .keeper import yard_on
+from .machines import eventually
+
+CLIENTS = "python3-mysqldb, python3-redis, python3-pymemcache, python3-pika"
+VIEW = "CREATE VIEW short AS SELECT id FROM notes"
+TRIGGER = "CREATE TRIGGER shout BEFORE INSERT ON notes FOR EACH ROW SET NEW.text = UPPER(NEW.text)"
+
+
+@pytest.fixture(scope="module")
+def yard(machines, nodes):
+    with yard_on(machines, nodes, "keep2") as yard:
+        yield yard
+
+
+@pytest.fixture(scope="module")
+def shop(yard):
+    shop = yard.keeper("shop", "mysql, redis, memcached, rabbitmq", CLIENTS)
+    told = shop.push().ok().text
+    for name in ("mysql", "redis", "memcached", "rabbitmq"):
+        assert f"keep2: {name} is there" in told
+    shop.push("staging").ok()
+    return shop
+
+
+@pytest.fixture(scope="module")
+def burglar(yard, shop):
+    burglar = yard.keeper("burglar", "mysql, redis, memcached, rabbitmq", CLIENTS)
+    burglar.push().ok()
+    return burglar
+
+
+def refused(burglar, name, what):
+    found = burglar.do(what)
+    assert isinstance(found, dict) and "Error" in found["error"], (name, found)
+    print(name, found["error"].strip().splitlines()[-1])
+
+
+def test_rows_views_and_triggers_come_back(yard, shop, tmp_path):
+    shop.do("sql('CREATE TABLE notes (id int AUTO_INCREMENT PRIMARY KEY, text text)')")
+    shop.do(f"sql('{VIEW}')")
+    shop.do(f"sql('{TRIGGER}')")
+    shop.do("sql('INSERT INTO notes (text) VALUES (%s)', 'caf\\u00e9 \\U0001f34f DEFINER=`x`@`y`')")
+    before = [[1, "CAFÉ 🍏 DEFINER=`X`@`Y`"]]
+    assert shop.do("sql('SELECT * FROM notes')") == before
+    assert shop.do("redis('SET', 'fruit', 'apple')") == "True"
+    file = tmp_path / "shop.backup"
+    yard.save(file, "backup", "shop")
+    shop.do("sql('INSERT INTO notes (text) VALUES (%s)', 'later')")
+    shop.do("redis('SET', 'fruit', 'pear')")
+    yard.server.ssh("clear", "shop", "mysql", "redis", "rabbitmq", "memcached", "--confirm", "shop", limit=120).ok()
+    assert "notes" in shop.do("sql('SELECT * FROM notes')")["error"]
+    assert shop.do("redis('GET', 'fruit')") == "None"
+    yard.send(file, "restore", "shop", "--confirm", "shop").ok()
+    assert shop.do("sql('SELECT * FROM notes')") == before
+    assert shop.do("sql('SELECT * FROM short')") == [[1]]
+    assert shop.do("redis('GET', 'fruit')") == "apple"
+    yard.server.ssh("clone-data", "shop", "staging/shop", "--confirm", "staging/shop", limit=200).ok()
+    shop.do("sql('INSERT INTO notes (text) VALUES (%s)', 'loud')", "staging")
+    assert shop.do("sql('SELECT text FROM notes ORDER BY id')", "staging") == [[before[0][1]], ["LOUD"]]
+    assert shop.do("sql('SELECT * FROM short')", "staging") == [[1], [2]]
+    assert shop.do("redis('GET', 'fruit')", "staging") == "apple"
+    assert shop.do("sql('SELECT * FROM notes')") == before
+
+
+def test_a_dump_that_does_not_load_changes_nothing(yard, shop, tmp_path):
+    from buildless.node import archive
+
+    shop.do("sql('CREATE TABLE IF NOT EXISTS kept (id int)')")
+    shop.do("redis('SET', 'kept', 'yes')")
+    for name, text in {"mysql": b"CREATE TABLE x (id int);\nNONSENSE;\n", "redis": b"no rdb"}.items():
+        file = tmp_path / name
+        with file.open("wb") as out:
+            about = {"app": "shop", "time": 0}
+            archive.write(out, about, [(name, lambda into, text=text: into.write(text) and None)])
+        done = yard.send(file, "restore", "shop", "--confirm", "shop")
+        assert done.status == 1, done.text
+        print(done.err)
+    assert shop.do("sql('SELECT * FROM kept')") == []
+    assert shop.do("redis('GET', 'kept')") == "yes"
+    sh = b"\\! touch /tmp/burgled\nsystem touch /tmp/burgled\n"
+    file = tmp_path / "sh"
+    with file.open("wb") as out:
+        archive.write(out, {"app": "shop", "time": 0}, [("mysql", lambda into: into.write(sh) and None)])
+    yard.send(file, "restore", "shop", "--confirm", "shop")
+    assert "burgled" not in yard.node.ssh("ls", "/tmp")
+    assert shop.do("sql('SELECT * FROM kept')") == []
+
+
+def test_a_machine_that_was_switched_off_in_a_restore_mends_itself(yard, shop):
+    """What MariaDB had before is in a file while a dump is put in its place; the next push finds it."""
+    shop.do("sql('CREATE TABLE IF NOT EXISTS mended (id int)')")
+    before = "/var/backups/apps/shop/.mysql-before.sql"
+    yard.node.ssh("sh", "-c", f"mariadb-dump shop > {before} && mariadb -e 'DROP DATABASE shop'")
+    assert isinstance(shop.do("sql('SELECT * FROM mended')"), dict)
+    shop.app.commit("Once more", {"more.txt": ""})
+    shop.push().ok()
+    assert shop.do("sql('SELECT * FROM mended')") == []
+    assert before not in yard.node.ssh("find", "/var/backups/apps")
+
+
+def test_mysql_and_redis_of_another_app_are_closed(shop, burglar):
+    mine, its = burglar.environ(), shop.environ()
+    connect = "exec('global MySQLdb; import MySQLdb') or MySQLdb.connect(host='127.0.0.1', user='shop', db='shop'"
+    refused(burglar, "without a password", f"{connect})")
+    refused(burglar, "with its own", f"{connect}, passwd='{mine['CONFIG_MYSQL_PASSWORD']}')")
+    refused(burglar, "by the socket", "exec('global MySQLdb; import MySQLdb') or MySQLdb.connect(user='shop')")
+    refused(burglar, "another's database", "sql('SELECT * FROM shop.notes')")
+    client = "exec('global client; import redis as client') or client.Redis.from_url"
+    port = its["CONFIG_REDIS_PORT"]
+    assert port != mine["CONFIG_REDIS_PORT"]
+    refused(burglar, "redis without", f"{client}('redis://127.0.0.1:{port}').get('x')")
+    refused(
+        burglar, "redis with its own", f"{client}('redis://:{mine['CONFIG_REDIS_PASSWORD']}@127.0.0.1:{port}').get('x')"
+    )
+    refused(burglar, "redis as a way to files", "redis('CONFIG', 'SET', 'dir', '/tmp')")
+
+
+def test_a_cache_is_its_apps_alone(shop, burglar):
+    client = (
+        "exec('global Client; from pymemcache.client.base import Client') or"
+        " Client(os.environ['MEMCACHED_SERVERS'].partition(':')[2])"
+    )
+    assert shop.do(f"{client}.set('fruit', 'apple')") is True
+    assert shop.do(f"{client}.get('fruit').decode()") == "apple"
+    its = shop.environ()["CONFIG_MEMCACHED_SOCKET"]
+    other = client.replace("os.environ['MEMCACHED_SERVERS'].partition(':')[2]", f"'{its}'")
+    refused(burglar, "its socket", f"{other}.get('fruit')")
+    assert "11211" not in burglar.node.ssh("ss", "-lntu")
+
+
+PIKA = "exec('global pika; import pika') or "
+
+
+def test_messages_go_through_its_own_virtual_host(yard, shop, burglar):
+    channel = (
+        "exec('global c; c = pika.BlockingConnection(pika.URLParameters(os.environ[\"AMQP_URL\"])).channel()') or "
+    )
+    shop.do(f"{PIKA}{channel}(c.queue_declare('q'), c.basic_publish('', 'q', b'apples'))[1]")
+    assert shop.do(f"{PIKA}{channel}c.basic_get('q', True)[2].decode()") == "apples"
+    mine = burglar.environ()
+    for user in ("shop", "burglar", "guest"):
+        password = "guest" if user == "guest" else mine["CONFIG_RABBITMQ_PASSWORD"]
+        url = f"amqp://{user}:{password}@127.0.0.1:5672/shop"
+        refused(burglar, f"rabbitmq as {user}", f"{PIKA}pika.BlockingConnection(pika.URLParameters('{url}'))")
+    listening = [line.split()[3] for line in yard.node.ssh("ss", "-Hlnt").splitlines()]
+    others = [one for one in listening if not one.startswith(("127.0.0.1:", "[::1]:", "127.0.0.54", "127.0.0.53"))]
+    assert {one.rpartition(":")[2] for one in others} == {"22", "80"}, listening
+
+
+def test_all_of_it_is_there_again_after_a_reboot(yard, shop):
+    shop.do("redis('SET', 'fruit', 'plum')")
+    asked = ("systemctl", "show", "-P", "InactiveExitTimestamp", "ssh")
+    before = yard.node.ssh(*asked)
+    yard.node.reboot()
+    eventually("it reboots", lambda: yard.node.ssh(*asked, check=False) != before, 120)
+    yard.node.up(240)  # an Erlang, a MariaDB, three of Redis and memcached, and four applications
+    assert shop.do("redis('GET', 'fruit')") == "plum"
+    assert shop.environ()["CONFIG_REDIS_PORT"]
+    done = yard.server.ssh("verify", "shop").ok()
+    assert "every file of it, and runs" in done.out

@@ -1,0 +1,149 @@
+"""One-off commands on machines: as the app's own user, as cut off as its services, and gone with the one who asked."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ..functional.client import alice
+from ..functional.session import App, Running, Server, hello
+from ..functional.terminal import Terminal
+from ..functional.test_run import COUNT, MANY, SHOW, SIZE, talk
+from .machines import Node, eventually
+from .test_isolation import BURGLAR
+from .visitor import says
+
+TRY = """\
+import json, os, pwd
+import hello
+user = pwd.getpwuid(os.getuid()).pw_name
+allowed = {name: hello.result(attempt) for name, attempt in hello.ALLOWED.items()}
+print(json.dumps([user, {name: hello.result(attempt) for name, attempt in hello.ATTEMPTS.items()}, allowed]))
+"""
+WAIT = """\
+import subprocess, time
+child = subprocess.Popen(["sleep", "%d"])
+print("waiting", flush=True)
+time.sleep(600)
+"""
+SIZE_OF_ALL = ("User", "Group", "UMask", "MemoryMax", "OOMPolicy", "KillMode")
+
+
+@pytest.fixture(scope="module")
+def app(server: Server) -> App:
+    made = server.app("toolbox")
+    made.commit("Commands", {
+        **hello("one"), "bin/show.py": SHOW, "bin/count.py": COUNT, "bin/many.py": MANY, "bin/size.py": SIZE,
+        "bin/sort.sh": "echo '$HOME' \"$1\" \"$2\"; kill -9 $$\n",
+        **{f"bin/wait{number}.py": WAIT % number for number in (4001, 4002, 4003)},
+    })  # fmt: skip
+    made.push().ok()
+    made.push("staging", "master").ok()
+    return made
+
+
+@pytest.fixture
+def terminal(server: Server) -> Iterator[Callable[..., Terminal]]:
+    made: list[Terminal] = []
+
+    def open_one(*words: str) -> Terminal:
+        made.append(Terminal(alice(server).argv(*words, options=["-t"]), {**server.env, "TERM": "xterm-256color"}))
+        return made[-1]
+
+    yield open_one
+    for one in made:
+        one.close()
+
+
+def units(node: Node) -> list[str]:
+    """The services of one-off commands on a node."""
+    said = node.ssh("systemctl", "list-units", "--all", "--plain", "--no-legend", "app-*-run@*")
+    return [line.split()[0] for line in said.splitlines() if line.strip()]
+
+
+def sleeps(node: Node, seconds: int) -> bool:
+    return bool(node.ssh("pgrep", "-f", f"sleep {seconds}", check=False).strip())
+
+
+def test_the_environment_the_streams_and_the_exit_status(server: Server, app: App, web: list[Node]) -> None:
+    person = alice(server)
+    done = person.ssh("run", "toolbox", "bin/show.py", "'a  b'", "'$HOME'", "'%i'")
+    assert done.status == 7
+    assert done.out == "['a  b', '$HOME', '%i'] s/toolbox production v1\n64 False False\n"
+    assert done.err == "to stderr\n"
+    data = bytes(range(256)) * 20_000
+    assert person.ssh("run", "toolbox", "bin/count.py", stdin=data).ok().out == f"{len(data)} {sum(data) % 251}\n"
+    assert person.ssh("run", "toolbox", "bin/many.py").ok().out.endswith("plum 199999\n")
+    assert person.ssh("run", "toolbox", "/").ok().out == "one\n"
+    assert person.ssh("run", "staging/toolbox", "bin/show.py").out.startswith("[] x.staging staging v1\n")
+    killed = person.ssh("run", "toolbox", "bin/sort.sh", "'*'", "'${HOME}'")
+    assert killed.out == "$HOME * ${HOME}\n" and killed.status != 0
+    nothing = person.ssh("run", "toolbox", "bin/nothing.py")
+    assert nothing.status == 127 and "there is no such file in the tree" in nothing.err
+    assert [unit for node in web for unit in units(node)] == []
+
+
+def test_it_may_no_more_than_the_app_itself(server: Server, app: App, web: list[Node]) -> None:
+    burglar = server.app("handyman")
+    burglar.commit("Try it", {
+        **hello(""), "hello.py": BURGLAR % (app.name, burglar.name), "static/a.txt": "a", "bin/try.py": TRY,
+    })  # fmt: skip
+    burglar.push().ok()
+    user, tried, allowed = json.loads(alice(server).ssh("run", "handyman", "bin/try.py").ok().out)
+    assert user == "app-handyman"
+    refusals = {"PermissionError", "FileNotFoundError", "OSError", "RuntimeError", "IndexError"}
+    assert {name: text for name, text in tried.items() if text not in refusals} == {}
+    assert set(allowed.values()) == {"done: None"}
+
+
+def test_its_service_is_as_the_apps_own(
+    server: Server, app: App, web: list[Node], running: Callable[[Running], Running]
+) -> None:
+    template = (Path(__file__).parents[2] / "buildless/node/templates/hardened.jinja").read_text()
+    names = [line.partition("=")[0] for line in template.splitlines() if "=" in line and line[0] not in "#{"]
+    one = running(alice(server).start("run", "toolbox", "bin/wait4001.py"))
+    one.until("waiting")
+    [(node, unit)] = [(node, unit) for node in web for unit in units(node)]
+    says(node, app)
+    asked = ("systemctl", "show", *(f"--property={name}" for name in (*names, *SIZE_OF_ALL)), "--")
+    shown = {name: node.ssh(*asked, name) for name in (unit, "app-toolbox-web@v1.service")}
+    assert "ProtectSystem=strict" in shown[unit] and "User=app-toolbox" in shown[unit]
+    assert shown[unit] == shown["app-toolbox-web@v1.service"]
+    one.interrupt()
+    eventually("it is gone", lambda: not units(node))
+
+
+@pytest.mark.parametrize(("way", "number"), [("Ctrl-C", 4002), ("lost", 4003)])
+def test_it_ends_with_the_one_who_asked(
+    server: Server, app: App, web: list[Node], running: Callable[[Running], Running], way: str, number: int
+) -> None:
+    one = running(alice(server).start("run", "toolbox", f"bin/wait{number}.py"))
+    one.until("waiting")
+    assert any(sleeps(node, number) for node in web)
+    one.interrupt(signal.SIGINT if way == "Ctrl-C" else signal.SIGKILL)
+    eventually("nothing of it is left", lambda: not any(sleeps(node, number) or units(node) for node in web))
+
+
+def test_its_time_is_limited(server: Server, app: App, web: list[Node]) -> None:
+    done = alice(server).ssh("run", "--timeout", "2", "toolbox", "bin/wait4001.py")
+    assert done.status == 124 and "it did not end within 2 s" in done.err
+    assert not any(sleeps(node, 4001) or units(node) for node in web)
+
+
+def test_a_terminal(server: Server, app: App, web: list[Node], terminal: Callable[..., Terminal]) -> None:
+    one = terminal("run", "toolbox", "bin/size.py")
+    talk(one)
+    assert [unit for node in web for unit in units(node)] == []
+
+
+def test_another_node_runs_it_while_one_is_away(server: Server, app: App, web: list[Node]) -> None:
+    web[0].cut()
+    try:
+        eventually("it is noticed", lambda: "down" in server.ssh("nodes").ok().out)
+        assert alice(server).ssh("run", "toolbox", "/").ok().out == "one\n"
+    finally:
+        web[0].mend()

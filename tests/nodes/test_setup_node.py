@@ -1,0 +1,236 @@
+"""setup-node on real machines: from bare to ready, again, interrupted anywhere, and what a node is like then."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from .load import Load
+from .machines import Machines, Node, eventually
+
+AGENT = "/usr/lib/gitdeploy/node"
+
+
+@pytest.fixture(scope="module")
+def web(machines: Machines, bare: Callable[..., Node]) -> Node:
+    """A machine that was bare, and that setup-node has been run on."""
+    node = bare("set1")
+    said = machines.gitdeploy("setup-node", "set1", limit=900).splitlines()
+    assert said[-1] == "set1: ready"
+    assert all(line.startswith("set1: ") for line in said)
+    assert "set1: installing rsync" in "\n".join(said)
+    return node
+
+
+def as_server(node: Node, *command: str, stdin: str = "") -> tuple[int, str]:
+    """Run a command on a node as the server does it: with its key, as its user."""
+    from gitdeploy.nodes import commands
+
+    machines = node.machines
+    shell = commands.ssh(node.record, str(machines.fleet.known_hosts), str(machines.logins.server))
+    argv = commands.remote(shell, commands.USER, node.record, command)
+    done = subprocess.run(argv, input=stdin, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    return done.returncode, done.stdout
+
+
+def setting_up(machines: Machines, *names: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "gitdeploy", "--home", str(machines.home), "setup-node", *names], text=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+
+
+def active(node: Node, *units: str) -> list[str]:
+    return node.ssh("systemctl", "is-active", *units, check=False).split()
+
+
+def test_the_second_time_nothing_changes(machines: Machines, web: Node) -> None:
+    """How long that takes is measured by bench/nodes."""
+    assert machines.gitdeploy("setup-node", "set1") == "set1: nothing changed\n"
+    assert web.ssh("cat", "/usr/lib/gitdeploy/version").strip() == web.record.setup
+    assert web.ssh("systemctl", "is-system-running").strip() == "running"
+
+
+def test_the_server_works_on_it_and_may_do_one_thing_as_root(web: Node) -> None:
+    status, said = as_server(web, "sudo", "-n", AGENT, stdin='{"id": 1, "verb": "status"}\n')
+    answer = json.loads(said)
+    assert (status, answer["ok"]["setup"], answer["ok"]["nginx_ok"]) == (0, web.record.setup, True)
+    for more in (
+        ("sudo", "-n", "id"),
+        ("sudo", "-n", AGENT, "--root", "/tmp"),
+        ("sudo", "-n", "/usr/lib/gitdeploy/boot"),
+    ):
+        assert as_server(web, *more) == (1, "sudo: a password is required\n")
+    assert as_server(web, "touch", "/var/lib/gitdeploy/x")[0] == 1  # not even its own home
+
+
+def test_nobody_logs_in_with_a_password(web: Node) -> None:
+    said = web.ssh("sshd", "-T", "-C", "user=root,host=x,addr=192.0.2.1")
+    assert {"passwordauthentication no", "kbdinteractiveauthentication no", "maxsessions 100"} <= set(said.splitlines())
+
+
+def test_it_comes_up_the_same_after_a_reboot(web: Node) -> None:
+    web.ssh("touch", "/run/gitdeploy/in-service")
+    web.cycle()
+    assert active(web, "nginx", "rsyslog", "ssh", "gitdeploy-apps", "logrotate.timer") == ["active"] * 5
+    with Load(web.address, "x", "/.gitdeploy/ping", visitors=1) as load:
+        time.sleep(0.1)
+    assert load.bad[0].startswith("503")  # out of service until the server has brought it up to date
+    assert web.machines.gitdeploy("setup-node", "set1") == "set1: nothing changed\n"
+
+
+def test_what_was_changed_by_hand_is_put_right_and_no_request_is_lost(machines: Machines, web: Node) -> None:
+    web.ssh("sh", "-c", "touch /run/gitdeploy/in-service; echo '# mine' >>/etc/nginx/nginx.conf; rm /etc/logrotate.d/gitdeploy;"
+                        " touch /usr/lib/gitdeploy/buildless/gone.py; rm /usr/lib/gitdeploy/buildless/node/verbs.py")  # fmt: skip
+    with Load(web.address, "x", "/.gitdeploy/ping") as load:
+        time.sleep(0.5)
+        said = machines.gitdeploy("setup-node", "set1").splitlines()
+        time.sleep(0.5)
+    assert said == [
+        "set1: /: etc/logrotate.d/gitdeploy (new), etc/nginx/nginx.conf",
+        "set1: /usr/lib/gitdeploy/buildless: gone.py (removed), node/verbs.py (new)",
+        "set1: python: python3 -m compileall -q /usr/lib/gitdeploy/buildless",
+        "set1: nginx: systemctl reload-or-restart nginx",
+        "set1: ready",
+    ]
+    assert load.bad == []
+    assert load.answers["in service"] > 50
+
+
+def test_a_changed_host_key_is_refused_until_it_is_said_to_be_right(machines: Machines, web: Node) -> None:
+    pinned = machines.fleet.pinned("set1")
+    machines.fleet.pin("set1", ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKdM2UNJYmKI1e2yOuRvTkNE4C0V1dy6JW1J1eEKKdCA"])
+    said = machines.gitdeploy("setup-node", "set1", check=False)
+    assert said.startswith("gitdeploy: set1: the machine at ")
+    assert said.endswith("if it was made again on purpose: gitdeploy setup-node --new-host-key set1\n")
+    said = machines.gitdeploy("setup-node", "--new-host-key", "set1")
+    assert "set1: host key SHA256:" in said and ", no longer SHA256:" in said
+    assert set(machines.fleet.pinned("set1")) <= set(pinned)
+
+
+def test_one_that_cannot_be_reached_does_not_hold_up_the_others(machines: Machines, web: Node) -> None:
+    from gitdeploy.nodes.fleet import Machine
+
+    machines.fleet.save(Machine("off", web.address, port=9))
+    done = setting_up(machines, "off", "set1")
+    said, _ = done.communicate(timeout=120)
+    machines.fleet.remove("off")
+    assert done.returncode == 1
+    assert "set1: nothing changed\n" in said
+    assert f"gitdeploy: off: it cannot be reached at {web.address}:9; see whether it runs" in said
+
+
+def test_what_apps_write_is_in_a_file_for_each_and_nobody_writes_into_that_of_another(web: Node) -> None:
+    # the journal asks the kernel whose a line is: who has ended by then was nobody
+    web.ssh("sh", "-s", stdin=b"""
+        install -d -o nobody /var/log/apps/shop /var/log/apps/shop.staging
+        as() { unit=$1; shift; systemd-run -q --wait --uid nobody --unit "$unit" "$@"; }
+        as app-shop.staging-web@v12.service sh -c 'echo; echo "  two words"; seq 0 2999'
+        as app-shop-web@v1.service sh -c 'echo hello >&2
+            { echo forged; sleep 1; } | logger -p local3.info -t shop.staging@v12'
+    """)  # fmt: skip
+    log = "/var/log/apps/{}/web.log"
+    eventually("the log", lambda: len(web.ssh("cat", log.format("shop"), check=False).splitlines()) == 2)
+    first, *more = web.ssh("cat", log.format("shop.staging")).splitlines()
+    assert first[10] == "T" and first[23:] == "Z v12 web |   two words"
+    assert [line.rpartition(" ")[2] for line in more] == [str(number) for number in range(3000)]
+    said = [line[23:] for line in web.ssh("cat", log.format("shop")).splitlines()]  # by two ways, in any order
+    assert sorted(said) == ["Z v1 web | forged", "Z v1 web | hello"]
+
+
+def test_a_log_is_rotated_and_a_link_in_its_place_leads_nowhere(web: Node) -> None:
+    web.ssh("sh", "-s", stdin=b"""
+        cd /var/log/apps/shop
+        systemd-run -q --wait --unit app-shop-web@v1.service sh -c 'yes "$(head -c 999 /dev/zero | tr "\\0" x)" | head -11000'
+        head -c 11000000 /dev/zero >own.log
+    """)  # fmt: skip
+    eventually("11 MB", lambda: int(web.ssh("stat", "-c", "%s", "/var/log/apps/shop/web.log")) > 11_000_000)
+    web.ssh("systemctl", "start", "logrotate")
+    assert web.ssh("sh", "-c", "cd /var/log/apps/shop && ls && stat -c %s own.log").split() == [
+        "own.log", "own.log.1", "web.log.1", "0"
+    ]  # fmt: skip
+    web.ssh("sh", "-s", stdin=b"""
+        rm -f /var/log/apps/shop/web.log; ln -s /etc/forged /var/log/apps/shop/web.log; systemctl restart rsyslog
+        systemd-run -q --wait --unit app-shop-web@v1.service echo root::0:0
+        systemd-run -q --wait --unit app-shop.staging-web@v1.service echo end
+    """)  # fmt: skip
+    eventually("the end", lambda: " | end" in web.ssh("tail", "-1", "/var/log/apps/shop.staging/web.log"))
+    assert web.ssh("ls", "/etc/forged", check=False).startswith("ls: cannot access")
+
+
+@pytest.mark.parametrize("after", [0.7, 2, 4])
+def test_it_ends_well_when_the_command_is_killed_in_the_middle(
+    machines: Machines, bare: Callable[..., Node], after: float
+) -> None:
+    node = bare()
+    first = setting_up(machines, node.name)
+    time.sleep(after)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate(timeout=10)
+    machines.gitdeploy("setup-node", node.name, limit=900)
+    assert machines.gitdeploy("setup-node", node.name) == f"{node.name}: nothing changed\n"
+    assert node.ssh("systemctl", "is-system-running").strip() == "running"
+    assert node.ssh("dpkg", "--audit") == ""
+    node.destroy()
+
+
+@pytest.mark.parametrize("after", [2, 4])
+def test_it_ends_well_when_the_machine_loses_its_power_in_the_middle(
+    machines: Machines, bare: Callable[..., Node], after: float
+) -> None:
+    node = bare()
+    first = setting_up(machines, node.name)
+    time.sleep(after)
+    node.power_off()
+    said, _ = first.communicate(timeout=60)
+    assert first.returncode == 1
+    assert "the connection was lost; set it up again" in said or "it cannot be reached" in said
+    node.start()
+    node.up()
+    machines.gitdeploy("setup-node", node.name, limit=900)
+    assert machines.gitdeploy("setup-node", node.name) == f"{node.name}: nothing changed\n"
+    assert node.ssh("dpkg", "--audit") == ""
+    node.destroy()
+
+
+def test_somebody_elses_apt_is_waited_for(machines: Machines, web: Node) -> None:
+    web.ssh("sh", "-s", stdin=b"""
+        apt-get -qq -y purge debconf-utils >/dev/null
+        systemd-run -q python3 -c 'import fcntl, time
+with open("/var/lib/apt/lists/lock", "w") as lists:
+    fcntl.lockf(lists, fcntl.LOCK_EX)
+    time.sleep(4)'
+    """)  # fmt: skip
+    time.sleep(0.5)
+    assert machines.gitdeploy("setup-node", "set1").splitlines() == [
+        "set1: installing debconf-utils", "set1: waiting for another apt-get to end", "set1: ready"
+    ]  # fmt: skip
+
+
+def test_what_is_no_debian_is_refused(machines: Machines, web: Node) -> None:
+    web.ssh("sh", "-c", "rm /etc/os-release; (echo ID=ubuntu; echo 'PRETTY_NAME=\"Ubuntu 22.04\"') >/etc/os-release")
+    try:
+        said = machines.gitdeploy("setup-node", "set1", check=False)
+    finally:
+        web.ssh("ln", "-sf", "../usr/lib/os-release", "/etc/os-release")
+    assert said == (
+        "gitdeploy: set1: this is Ubuntu 22.04; gitdeploy sets up Debian 12: make the node from such an image\n"
+    )
+
+
+def test_a_user_with_sudo_will_do_and_one_without_is_told(machines: Machines, web: Node) -> None:
+    web.ssh("sh", "-s", stdin=b"""
+        for user in admin joe; do useradd -m $user && cp -r /root/.ssh /home/$user/ && chown -R $user /home/$user/.ssh; done
+        echo 'admin ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/admin
+    """)  # fmt: skip
+    machines.fleet.change("set1", login="admin")
+    assert machines.gitdeploy("setup-node", "set1") == "set1: nothing changed\n"
+    machines.fleet.change("set1", login="joe")
+    said = machines.gitdeploy("setup-node", "set1", check=False)
+    machines.fleet.change("set1", login="root")
+    assert said.startswith("gitdeploy: set1: joe needs sudo without a password there")
