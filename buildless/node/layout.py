@@ -37,6 +37,11 @@ class Layout:
         return self.root / "var" / "log" / "apps"
 
     @property
+    def written(self) -> Path:
+        """Where rsyslog writes what the processes of each app said, into APP.log; there is none on an embedded node."""
+        return self.root / "var" / "log" / "gitdeploy"
+
+    @property
     def states(self) -> Path:
         return self.root / "var" / "lib" / "apps"
 

@@ -286,7 +286,7 @@ def test_what_buys_is_not_done_twice_and_what_looks_is_asked_again(shop: App, ba
 
 def said(node: Node, name: str) -> int:
     """How often the application on a node was asked for something."""
-    log = node.root / "var/log/apps/shop/web.log"
+    log = node.root / "var/log/gitdeploy/shop.log"
     return log.read_text().count(f"| asked {name}\n") if log.exists() else 0
 
 

@@ -68,7 +68,7 @@ ATTEMPTS = {
     "read another's secret": lambda: read(HOME + "/secret"),
     "change its own secret": lambda: write(os.environ["APP_SECRET_FILE"]),
     "read another's state": lambda: os.listdir("/var/lib/apps/" + VICTIM),
-    "read another's log": lambda: read("/var/log/apps/" + VICTIM + "/web.log"),
+    "read another's log": lambda: read("/var/log/gitdeploy/" + VICTIM + ".log"),
     "ask another past nginx": lambda: connect("/run/apps/" + VICTIM + "/v1.sock"),
     "ask as the check": lambda: connect("/run/gitdeploy/check/nginx.sock"),
     "put the node in service": lambda: write("/run/gitdeploy/in-service"),

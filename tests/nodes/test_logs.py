@@ -33,7 +33,7 @@ def deployed(app, code=CHATTY):
 
 
 def file(node, app):
-    return node.root / "var/log/apps" / app.name / "web.log"
+    return node.root / "var/log/gitdeploy" / f"{app.name}.log"
 
 
 def test_logs_has_the_lines_of_all_nodes_in_the_order_of_time(shop, web):
@@ -78,13 +78,13 @@ def test_a_file_of_each_app_is_rotated_and_goes_on(shop, web):
     web1.ssh("logrotate", "--force", "/etc/logrotate.d/gitdeploy")
     says(web1, shop, "/second")
     eventually("it goes on", lambda: log.exists() and "asked for /second" in log.read_text())
-    assert "/first" not in log.read_text() and "asked for /first" in log.with_name("web.log.1").read_text()
+    assert "/first" not in log.read_text() and "asked for /first" in log.with_name(f"{shop.name}.log.1").read_text()
 
 
 def test_there_is_a_file_after_a_first_push_that_failed_too(shop, web):
     shop.commit("Fail", {"app.yaml": PYTHON, "hello.py": "import plums\n"})
     assert shop.push().refused("No module named 'plums'")
-    eventually("nothing is left", lambda: not file(web[0], shop).parent.exists())
+    eventually("nothing is left", lambda: not file(web[0], shop).exists())
     deployed(shop)
     says(web[0], shop, "/later")
     eventually("it is in the file", lambda: file(web[0], shop).exists() and "/later" in file(web[0], shop).read_text())

@@ -54,7 +54,7 @@ def test_workers_follow_the_switch_the_scale_and_a_reboot(shop, web1, web):
     eventually(
         "it is in the log", lambda: "v1 worker | working hello yes" in shop.server.ssh("logs", shop.name).ok().out
     )
-    log = web1.root / "var/log/apps" / shop.name / "web.log"
+    log = web1.root / "var/log/gitdeploy" / f"{shop.name}.log"
     eventually("and in the file", lambda: "Z v1 worker | working hello yes\n" in log.read_text())
 
     shop.commit("Work on", {"hello.py": hello("two")["hello.py"]})

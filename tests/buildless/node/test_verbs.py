@@ -110,8 +110,12 @@ def test_a_release_that_is_not_complete_is_not_switched_to(node):
 def test_discard_leaves_nothing_of_a_first_attempt(node):
     node.version(A, {"one": "1"})
     node.release("v1", A)
+    (node.root / "var/log/gitdeploy").mkdir()
+    for name in ("shop.log", "shop.log.1", "shop.staging.log"):
+        (node.root / "var/log/gitdeploy" / name).touch()
     node.ask("discard", release="v1", version=A)
     assert not (node.root / "srv/apps/shop").exists() and not (node.root / "var/log/apps/shop").exists()
+    assert os.listdir(node.root / "var/log/gitdeploy") == ["shop.staging.log"]
 
 
 def test_discard_keeps_what_is_live_or_shared(node):
