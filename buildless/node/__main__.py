@@ -39,9 +39,10 @@ QUESTIONS = (
     "logs",
     "follow",
     "run",
+    "maintenance",
     *SERVICE_QUESTIONS,
 )
-"""The verbs about an app that change nothing of it, as far as we know: they need not be alone."""
+"""The verbs about an app that need not be alone: they change nothing of it, as far as we know, or one mark that nobody else does."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 

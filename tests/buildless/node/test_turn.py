@@ -61,6 +61,7 @@ def test_who_asks_last_counts(slow, other):
 
 def test_questions_and_other_apps_disturb_nobody(slow, other):
     assert other.ask("state")["ok"]["versions"] == [A]
+    assert "ok" in other.ask("maintenance", on=True)  # somebody wants it now, whatever is being deployed
     assert "ok" in other.call("discard", app="cart", release=None, version=A)
     assert slow.process.poll() is None and children(slow)
     slow.process.stdin.close()
