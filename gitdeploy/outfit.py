@@ -9,7 +9,7 @@ import buildless
 from .config import Config, Environment
 from .errors import Refused
 from .installed import directory
-from .nodes import balancer, kit
+from .nodes import balancer, kit, pages
 from .nodes.fleet import APPS, BALANCER, Fleet, Logins, Machine
 from .nodes.kit import Kit, Outfit
 from .nodes.setup import AUTHORIZED, authorized
@@ -18,7 +18,7 @@ from .nodes.setup import AUTHORIZED, authorized
 def read_kit() -> Kit:
     """What comes with this gitdeploy for machines."""
     assert buildless.__file__ is not None
-    return kit.read(directory("node-setup"), Path(buildless.__file__).parent)
+    return kit.read(directory("node-setup"), Path(buildless.__file__).parent, pages.files())
 
 
 def outfit(kit: Kit, machine: Machine, settings: Config, fleet: Fleet, logins: Logins) -> Outfit:

@@ -42,7 +42,7 @@ QUESTIONS = (
     "maintenance",
     *SERVICE_QUESTIONS,
 )
-"""The verbs about an app that need not be alone: they change nothing of it, as far as we know, or one mark that nobody else does."""
+"""The verbs about an app that need not be alone: they change nothing of it, as far as we know, or one mark that is theirs alone."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 

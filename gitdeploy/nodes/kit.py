@@ -60,12 +60,13 @@ class Kit:
         return Outfit(role, self.script, tuple(sorted((*self.files, *own, index))))
 
 
-def read(node_setup: Path, package: Path) -> Kit:
-    """The kit from the directories node-setup and buildless."""
+def read(node_setup: Path, package: Path, rendered: Mapping[str, str]) -> Kit:
+    """The kit from the directories node-setup and buildless, and what was `rendered` for all machines, by its paths."""
     root = ((path.relative_to(node_setup / "root"), path) for path in sources(node_setup / "root"))
     ours = ((PACKAGE / path.relative_to(package), path) for path in sources(package))
-    files = sorted(made(str(name), path.read_bytes()) for name, path in (*root, *ours))
-    return Kit((node_setup / "setup-node").read_bytes(), tuple(files))
+    files = [made(str(name), path.read_bytes()) for name, path in (*root, *ours)]
+    files += [made(path, text.encode()) for path, text in rendered.items()]
+    return Kit((node_setup / "setup-node").read_bytes(), tuple(sorted(files)))
 
 
 def made(path: str, content: bytes) -> File:

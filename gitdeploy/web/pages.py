@@ -30,17 +30,28 @@ class Pages:
 
     def __init__(self) -> None:
         environment = Environment(
-            loader=PackageLoader("gitdeploy.web"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+            loader=PackageLoader("gitdeploy.web"),
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
         )
         self._html = environment.get_template("page.html")
+
+    def html(self, page: Page) -> str:
+        """`page` for browsers."""
+        return self._html.render(page=page)
+
+    def text(self, page: Page) -> str:
+        """`page` for all others."""
+        return f"{page.status} {page.title}\n\n{page.text}\n{page.advice}\n{page.details}"
 
     def render(self, page: Page, accept: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
         """`page` as (header fields, body) for a client that sent `accept` (RFC 9110 12.5.1)."""
         if b"text/html" in accept or b"application/xhtml" in accept:
-            kind, text = b"text/html; charset=utf-8", self._html.render(page=page)
+            kind, text = b"text/html; charset=utf-8", self.html(page)
         else:
-            kind = b"text/plain; charset=utf-8"
-            text = f"{page.status} {page.title}\n\n{page.text}\n{page.advice}\n{page.details}"
+            kind, text = b"text/plain; charset=utf-8", self.text(page)
         body = text.encode("utf-8", "replace")
         fields = [
             (b"Content-Type", kind),

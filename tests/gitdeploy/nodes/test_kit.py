@@ -28,13 +28,14 @@ def test_it_is_read_from_two_directories_without_what_python_makes(tmp_path: Pat
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert kit.read(tmp_path / "node-setup", tmp_path / "buildless") == Kit(
+    assert kit.read(tmp_path / "node-setup", tmp_path / "buildless", {"usr/share/page": "rendered"}) == Kit(
         b"the script",
         (
             File("etc/sudoers.d/gitdeploy", 0o440, b"rule"),
             File("usr/lib/gitdeploy/buildless/node/templates/site", 0o644, b"template"),
             File("usr/lib/gitdeploy/buildless/web.py", 0o644, b"#! no program all the same"),
             File("usr/lib/gitdeploy/node", 0o755, b"#!/usr/bin/python3"),
+            File("usr/share/page", 0o644, b"rendered"),
         ),
     )
 
