@@ -44,6 +44,9 @@ QUESTIONS = (
 )
 """The verbs about an app that need not be alone: they change nothing of it, as far as we know, or one mark that is theirs alone."""
 
+LASTING = ("follow", "run")
+"""The verbs that go on for as long as somebody wants."""
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -80,8 +83,8 @@ def said(lines: Generator[str, None, Dict[str, Any]], say: Callable[[str], None]
             return dict(end.value)
 
 
-def serve(verbs: Mapping[str, Verb], layout: Layout) -> None:
-    """Read requests from standard input and answer each on standard output."""
+def serve(verbs: Mapping[str, Verb], layout: Layout, lasts: Callable[[], object] = lambda: None) -> None:
+    """Read requests from standard input and answer each on standard output; `lasts` is called before one of `LASTING`."""
     for line in sys.stdin:
         request = json.loads(line)
         number = request.pop("id")
@@ -90,6 +93,8 @@ def serve(verbs: Mapping[str, Verb], layout: Layout) -> None:
             sys.stdout.write(json.dumps({"id": number, **message}) + "\n")
             sys.stdout.flush()
 
+        if request.get("verb") in LASTING:
+            lasts()
         found = answer(verbs, layout, request, lambda text: write({"say": text}))
         if isinstance(found.get("ok"), Stream):
             write({"ok": {}})

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 from buildless.errors import NodeError
 from buildless.node import compiled, journal, kinds, nginx, packages, releases, running, systemd, units, verbs
@@ -196,10 +196,11 @@ MACHINE_VERBS: Dict[str, Verb] = {
 }
 
 
-def main() -> None:
+def main(lasts: Callable[[], object] = lambda: None) -> None:
+    """Answer requests; `lasts` is called before one that may go on for as long as somebody wants."""
     os.umask(0o022)
     end_with_asker()
-    answer_requests(MACHINE_VERBS, Layout(Path("/"), SystemOwners()))
+    answer_requests(MACHINE_VERBS, Layout(Path("/"), SystemOwners()), lasts)
 
 
 def locate() -> None:

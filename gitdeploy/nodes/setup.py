@@ -18,10 +18,14 @@ from .trouble import explained
 AUTHORIZED = "etc/gitdeploy/authorized_keys"
 PACKAGES = 1800.0  # seconds
 COPY = 300.0
+BUSY = 240.0  # until it is given up to wait for who works on the machine
 SETTLE = 300.0
 TRY = 60.0
 REFUSAL = "! "
 NAMED = 6  # files that are told by name
+
+LOCK = "/run/gitdeploy-kit.lock"
+"""Shared by those who have loaded our package on a machine (usr/lib/gitdeploy/node), taken by who changes it."""
 
 LAY = ("--checksum", "--perms", "--owner", "--group", "--chown=root:root", "--itemize-changes")
 """By content and mode, whatever the times; everything is root's."""
@@ -51,12 +55,17 @@ def lay_over(machine: Machine, shell: Sequence[str], source: str) -> tuple[str, 
 
 
 def mirror(machine: Machine, shell: Sequence[str], source: str) -> tuple[str, ...]:
-    """Make our package on a machine the same as in `source`; what Python compiled there stays, but for what goes with it."""
+    """Make our package on a machine the same as in `source`; what Python compiled there stays, but for what goes with it.
+
+    Whoever works with it there, for a deploy, is waited for, and all of it changes at once.
+    """
     there = _at(machine, f"/{PACKAGE}/")
+    alone = ("flock", "--timeout", f"{BUSY:g}", LOCK, "rsync")
     return (
-        *_rsync(machine, shell),
+        *_rsync(machine, shell, alone),
         "--recursive",
-        "--delete",
+        "--delete-after",
+        "--delay-updates",
         "--filter=-p __pycache__/",
         "--",
         f"{source}/{PACKAGE}/",
@@ -64,9 +73,9 @@ def mirror(machine: Machine, shell: Sequence[str], source: str) -> tuple[str, ..
     )
 
 
-def _rsync(machine: Machine, shell: Sequence[str]) -> tuple[str, ...]:
+def _rsync(machine: Machine, shell: Sequence[str], there: Sequence[str] = ("rsync",)) -> tuple[str, ...]:
     rsh = shlex.join((*shell, "-l", machine.login))
-    return ("rsync", *LAY, "--rsh", rsh, "--rsync-path", shlex.join(sudo(machine, "rsync")))
+    return ("rsync", *LAY, "--rsh", rsh, "--rsync-path", shlex.join(sudo(machine, *there)))
 
 
 def _at(machine: Machine, path: str) -> str:

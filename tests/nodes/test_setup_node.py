@@ -27,13 +27,18 @@ def web(machines: Machines, bare: Callable[..., Node]) -> Node:
     return node
 
 
-def as_server(node: Node, *command: str, stdin: str = "") -> tuple[int, str]:
-    """Run a command on a node as the server does it: with its key, as its user."""
+def server_argv(node: Node, *command: str) -> tuple[str, ...]:
+    """A command on a node as the server starts it: with its key, as its user."""
     from gitdeploy.nodes import commands
 
     machines = node.machines
     shell = commands.ssh(node.record, str(machines.fleet.known_hosts), str(machines.logins.server))
-    argv = commands.remote(shell, commands.USER, node.record, command)
+    return commands.remote(shell, commands.USER, node.record, command)
+
+
+def as_server(node: Node, *command: str, stdin: str = "") -> tuple[int, str]:
+    """What it says, and its exit status."""
+    argv = server_argv(node, *command)
     done = subprocess.run(argv, input=stdin, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
     return done.returncode, done.stdout
 
@@ -93,13 +98,36 @@ def test_what_was_changed_by_hand_is_put_right_and_no_request_is_lost(machines: 
         time.sleep(0.5)
     assert said == [
         "set1: /: etc/logrotate.d/gitdeploy (new), etc/nginx/nginx.conf",
-        "set1: /usr/lib/gitdeploy/buildless: gone.py (removed), node/verbs.py (new)",
+        "set1: /usr/lib/gitdeploy/buildless: node/verbs.py (new), gone.py (removed)",
         "set1: python: python3 -m compileall -q /usr/lib/gitdeploy/buildless",
         "set1: nginx: systemctl reload-or-restart nginx",
         "set1: ready",
     ]
     assert load.bad == []
     assert load.answers["in service"] > 50
+
+
+def test_a_deploy_that_works_there_is_waited_for(machines: Machines, web: Node) -> None:
+    """Or it would load a module of another version beside those that it has. Who follows a log is not waited for."""
+    module = web.root / "usr/lib/gitdeploy/buildless/ports.py"
+    agent = subprocess.Popen(server_argv(web, "sudo", "-n", AGENT), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert agent.stdin is not None and agent.stdout is not None
+    agent.stdin.write(b'{"id": 1, "verb": "status"}\n')
+    agent.stdin.flush()
+    assert b'"ok"' in agent.stdout.readline()
+    module.write_text("changed = True\n")
+    setup = setting_up(machines, "set1")
+    assert setup.stdout is not None
+    assert setup.stdout.readline() == "set1: warning: a deploy works on this machine; waiting for its end\n"
+    assert module.read_text() == "changed = True\n" and setup.poll() is None
+    agent.stdin.write(b'{"id": 2, "verb": "follow", "app": "shop"}\n')
+    agent.stdin.flush()
+    said, _ = setup.communicate(timeout=60)
+    assert agent.poll() is None, "it goes on to follow"
+    assert setup.returncode == 0 and "buildless: ports.py" in said and module.read_text() != "changed = True\n"
+    agent.stdin.close()
+    agent.wait(timeout=20)
+    agent.stdout.close()
 
 
 def test_a_changed_host_key_is_refused_until_it_is_said_to_be_right(machines: Machines, web: Node) -> None:

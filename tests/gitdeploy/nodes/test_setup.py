@@ -146,8 +146,8 @@ def test_files_are_laid_one_by_one_and_directories_stay_as_they_are() -> None:
 def test_our_package_is_mirrored_and_who_is_not_root_takes_sudo() -> None:
     assert mirror(ADMIN, ("ssh",), "/tmp/x") == (
         "rsync", "--checksum", "--perms", "--owner", "--group", "--chown=root:root", "--itemize-changes",
-        "--rsh", "ssh -l admin", "--rsync-path", "sudo -n -- rsync",
-        "--recursive", "--delete", "--filter=-p __pycache__/", "--",
+        "--rsh", "ssh -l admin", "--rsync-path", "sudo -n -- flock --timeout 240 /run/gitdeploy-kit.lock rsync",
+        "--recursive", "--delete-after", "--delay-updates", "--filter=-p __pycache__/", "--",
         "/tmp/x/usr/lib/gitdeploy/buildless/", "[2001:db8::1]:/usr/lib/gitdeploy/buildless/",
     )  # fmt: skip
     assert sudo(ADMIN, "sh", "-s") == ("sudo", "-n", "--", "sh", "-s")
