@@ -23,7 +23,7 @@ from buildless.node import facts
 from buildless.node.layout import Layout
 from buildless.node.services import SERVICE_QUESTIONS
 from buildless.node.stream import Stream
-from buildless.node.turn import end_with_asker, turn
+from buildless.node.turn import Turns, end_with_asker
 from buildless.node.verbs import VERBS, Verb
 
 QUESTIONS = (
@@ -44,13 +44,18 @@ QUESTIONS = (
 )
 """The verbs about an app that need not be alone: they change nothing of it, as far as we know, or one mark that is theirs alone."""
 
+FIRST = "survey"
+"""The question that a deploy begins with."""
+
 LASTING = ("follow", "run")
 """The verbs that go on for as long as somebody wants."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def answer(verbs: Mapping[str, Verb], layout: Layout, request: Dict[str, Any], say: Callable[[str], None]) -> Any:
+def answer(
+    verbs: Mapping[str, Verb], layout: Layout, turns: Turns, request: Dict[str, Any], say: Callable[[str], None]
+) -> Any:
     """Run the verb that `request` asks for; every failure is an answer, because the server is the one who can tell the pusher."""
     try:
         name = request.pop("verb")
@@ -59,7 +64,9 @@ def answer(verbs: Mapping[str, Verb], layout: Layout, request: Dict[str, Any], s
                 f"the node was set up by another version, which cannot do {name}; run: gitdeploy setup-node NODE"
             )
         alone = name not in QUESTIONS and "app" in request
-        with turn(layout.turns, layout.app(request["app"]).name) if alone else nullcontext():
+        if name == FIRST:
+            turns.begin(layout.app(request["app"]).name)
+        with turns.take(layout.app(request["app"]).name) if alone else nullcontext():
             done = verbs[name](layout, **request)
             return {"ok": done if isinstance(done, (dict, Stream)) else said(done, say)}
     except NodeError as error:
@@ -85,6 +92,7 @@ def said(lines: Generator[str, None, Dict[str, Any]], say: Callable[[str], None]
 
 def serve(verbs: Mapping[str, Verb], layout: Layout, lasts: Callable[[], object] = lambda: None) -> None:
     """Read requests from standard input and answer each on standard output; `lasts` is called before one of `LASTING`."""
+    turns = Turns(layout.askers)
     for line in sys.stdin:
         request = json.loads(line)
         number = request.pop("id")
@@ -95,7 +103,7 @@ def serve(verbs: Mapping[str, Verb], layout: Layout, lasts: Callable[[], object]
 
         if request.get("verb") in LASTING:
             lasts()
-        found = answer(verbs, layout, request, lambda text: write({"say": text}))
+        found = answer(verbs, layout, turns, request, lambda text: write({"say": text}))
         if isinstance(found.get("ok"), Stream):
             write({"ok": {}})
             os._exit(found["ok"].run() & 0xFF)  # its output may be gone, and a thread waits for its input

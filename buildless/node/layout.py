@@ -93,9 +93,9 @@ class Layout:
         return self.run / "in-service"
 
     @property
-    def turns(self) -> Path:
-        """What verbs that change an app hold, a byte each, so that there is one at a time (buildless/node/turn.py)."""
-        return self.run / "turns"
+    def askers(self) -> Path:
+        """Who came last to work on each app, and what makes it one at a time (buildless/node/turn.py)."""
+        return self.run / "askers"
 
     @property
     def check_socket(self) -> Path:

@@ -1,7 +1,8 @@
-"""One verb at a time for an app, and who asks last is the one that counts.
+"""One verb at a time for an app, and who came last is the one that counts.
 
 The server asks one thing of an app at a time. So a verb that is still at work when another one comes has lost whoever asked for
 it: he was killed, cut off, or has given up, and what is asked now is to put in order what he left. The earlier one is ended.
+What he had asked for may also come late: a network that was cut delivers in the end what was sent before. Then it is refused.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, Set
 
 from buildless.errors import NodeError
 
@@ -25,6 +26,31 @@ LIMIT = 20.0  # seconds until it is given up to wait for its end
 PAUSE = 0.01
 AT_EASE = 0.5  # seconds in which a process that has no verb to do ends by itself when its standard input does
 LOCK = struct.Struct("hhqqi")  # struct flock (fcntl(2)): type, whence, start, len, pid
+
+
+class Turns:
+    """The turns that this process takes; `directory` is for all processes of the node."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.mine = f"{os.getpid()} {time.monotonic_ns()}"
+        self.begun: Set[str] = set()
+
+    def begin(self, app: str) -> None:
+        """From now on this process is the one that came last for `app`."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / app).write_text(self.mine)
+        self.begun.add(app)
+
+    @contextmanager
+    def take(self, app: str) -> Iterator[None]:
+        """Work for `app` alone. Raises NodeError if somebody else has come since this process began with it."""
+        with turn(self.directory / ".lock", app):
+            if app not in self.begun:
+                self.begin(app)
+            elif (self.directory / app).read_text() != self.mine:
+                raise NodeError(f"somebody else has begun to work on {app}; push again")
+            yield
 
 
 @contextmanager

@@ -67,6 +67,21 @@ def test_questions_and_other_apps_disturb_nobody(slow, other):
     slow.process.stdin.close()
 
 
+def test_what_comes_late_is_refused(other, tmp_path):
+    """A deploy was cut off; what it had sent arrives when the server has put the node in order already."""
+    cut_off = Node(tmp_path / "root")
+    assert "ok" in cut_off.ask("survey", debs=[], python=None)
+    assert "ok" in other.ask("prune", keep=[])
+    late = cut_off.ask("receive", version=A, base=None, without=[])
+    assert late["error"] == "somebody else has begun to work on shop; push again"
+    assert "ok" in other.ask("prune", keep=[])
+    assert "ok" in cut_off.ask("survey", debs=[], python=None), "it begins anew"
+    assert "ok" in cut_off.ask("prune", keep=[])
+    cut_off.process.stdin.close()
+    cut_off.process.wait(10)
+    cut_off.process.stdout.close()
+
+
 def test_a_verb_ends_when_who_asked_is_gone(slow):
     [child] = children(slow)
     slow.process.stdin.close()
