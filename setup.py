@@ -42,7 +42,7 @@ setup(
     ],
     extras_require={
         "test": ["pytest>=8", "hypothesis>=6", "docutils>=0.20", "jsonschema>=4", "moto[ec2,server]>=5"],
-        "check": ["ruff", "mypy", "mypy-zope", "types-PyYAML"],
+        "check": ["ruff", "mypy", "mypy-zope", "types-PyYAML", "vermin"],
     },
     entry_points={"console_scripts": ["gitdeploy = gitdeploy.cli:main"]},
     classifiers=[

@@ -18,7 +18,7 @@ from buildless.errors import LoadError
 from buildless.explanation import cannot
 
 if TYPE_CHECKING:
-    from typing import Unpack
+    from typing import Unpack  # novm: for mypy alone
 
     from buildless.environ import Injected
 

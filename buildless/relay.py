@@ -171,7 +171,7 @@ class Relay:
         reader, writer = await asyncio.open_connection(sock=client)
         try:
             from_program, to_program = await self.connect(place)
-        except (asyncio.TimeoutError, OSError):  # noqa: UP041 - one and the same only since Python 3.11
+        except (asyncio.TimeoutError, OSError):  # one and the same only since Python 3.11
             writer.transport.abort()
             raise
         task = asyncio.current_task()

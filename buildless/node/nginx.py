@@ -152,7 +152,7 @@ def ask(app: AppLayout, release: str, host: str, path: str, timeout: float) -> D
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(app.node.check_socket))
             status, body = request.get(connection, path, fields, BODY, timeout)
-    except (TimeoutError, socket.timeout) as error:  # noqa: UP041 - one and the same only since Python 3.10
+    except (TimeoutError, socket.timeout) as error:  # one and the same only since Python 3.10
         raise NodeError(f"{path} did not answer within {timeout:g} s") from error
     except OSError as error:
         raise NodeError(f"{path} was not answered: {error}; look at nginx on the node") from error
