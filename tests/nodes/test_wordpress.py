@@ -162,7 +162,7 @@ def test_its_own_files(author, visitor):
 
 
 @pytest.mark.parametrize(
-    "place", ["/wp-config.php", "/../wp-config.php", "/app.yaml", "/bin/cron.sh", "/wp-includes/version.php"]
+    "place", ["/wp-config.php", "/../wp-config.php", "/app.yaml", "/jobs/cron.sh", "/wp-includes/version.php"]
 )
 def test_no_source_is_shown(author, visitor, place):
     assert not re.search("<\\?php|DB_PASSWORD|platform:|exec php", visitor.get(place).text)
