@@ -1,7 +1,8 @@
 """``python3 -m buildless.oneoff RELEASE_DIR JSON``: becomes a command of a release, in the environment of its processes.
 
 JSON has `words`, the command, and `term`, the kind of the terminal that is standard input, or null. Without words it is a Python to
-type into. Exit status 127 for a command that names nothing, otherwise the command's own.
+type into. With `tests` it has the environment of the application's own tests, which knows of no services. Exit status 127 for a
+command that names nothing, otherwise the command's own.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def library() -> Path:
 def environ(settings: Dict[str, Any], told: Dict[str, Any]) -> Dict[str, str]:
     """The variables of the release's processes; programs of the tree that are in Python find this package, too."""
     terminal = {"TERM": told["term"]} if told["term"] is not None else {}
-    return {**settings["environ"], "PYTHONPATH": str(library()), **terminal}
+    own = settings["test_environ" if told.get("tests") else "environ"]
+    return {**own, "PYTHONPATH": str(library()), **terminal}
 
 
 def take_terminal() -> None:
