@@ -10,6 +10,7 @@ from typing import Dict
 from buildless.errors import NodeError
 from buildless.node.owners import Owners
 from buildless.processes import WEB, process_name
+from buildless.static import NAME
 
 _APP = re.compile(r"[a-z][a-z0-9-]{0,40}(\.[a-z][a-z0-9-]{0,40})?")
 _RELEASE = re.compile(r"v[1-9][0-9]{0,8}")
@@ -234,6 +235,10 @@ class AppLayout:
     def index(self, commit: str) -> Path:
         """What verification found in a version (see `versions.Index`)."""
         return self.versions / (".index-" + checked(_COMMIT, "commit", commit))
+
+    def static(self, commit: str) -> Path:
+        """A link to the static files of a version, where the web server looks for them by its URL (buildless/static.py)."""
+        return self.versions / f"{NAME}-{checked(_COMMIT, 'commit', commit)}"
 
     @property
     def pycache(self) -> Path:

@@ -44,6 +44,7 @@ class Plan:
     source: str  # git push, prepare, rollback, redeploy, config, catch up
     config: ConfigVars = field(default_factory=ConfigVars)
     services: tuple[Account, ...] = ()
+    static_url: str = "/"  # what its static files are below, for processes of this version
 
     @property
     def number(self) -> int:
@@ -236,6 +237,7 @@ def injected(plan: Plan, layout: Mapping[str, str], path: str) -> dict[str, str]
         secret=layout["secret"],
         base={**services_environ(plan.services, layout["state"]), **plan.config.variables, "PATH": path},
         config=configuration(plan, layout["release"]),
+        static_url=plan.static_url,
     )
 
 

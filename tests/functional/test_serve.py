@@ -104,11 +104,12 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def test_a_change_is_served_and_a_fault_is_shown_until_it_is_mended(desk: Desk) -> None:
-    serving = desk.serve({**hello("one"), "static/style.css": "body {}\n"})
+    serving = desk.serve({**hello("one"), "static/style.css": "body {}\n", "say.sh": 'echo "$STATIC_URL"\n'})
     serving.until(f"shop, development: http://localhost:{desk.port}/")
     serving.until("Live: v1")
     assert desk.get().text == "one"
     assert desk.get("/style.css").text == "body {}\n"
+    assert desk.gitdeploy("run", "say.sh").ok().out == "/\n"
     desk.write(hello("two"))  # as long as before
     serving.until("Live: v2")
     assert "Changed: hello.py" in serving.seen and desk.get().text == "two"
