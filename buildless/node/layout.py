@@ -74,6 +74,10 @@ class Layout:
         return self.nginx / "gitdeploy"
 
     @property
+    def postfix(self) -> Path:
+        return self.root / "etc" / "postfix"
+
+    @property
     def run(self) -> Path:
         """What is gone after a boot, and whose absence says so."""
         return self.root / "run" / "gitdeploy"
@@ -219,6 +223,11 @@ class AppLayout:
         """Where the processes of a type that were started for a release listen."""
         name = checked(_RELEASE, "release", release) + ("" if kind == WEB else f"-{process_name(kind)}")
         return self.node.sockets / self.name / f"{name}.sock"
+
+    @property
+    def mail_socket(self) -> Path:
+        """Where messages to the app are handed over."""
+        return self.node.sockets / self.name / "mail.sock"
 
     def version(self, commit: str) -> Path:
         """The exact tree of `commit`; once it stands under this name it has been verified."""

@@ -45,6 +45,7 @@ class Plan:
     config: ConfigVars = field(default_factory=ConfigVars)
     services: tuple[Account, ...] = ()
     static_url: str = "/"  # what its static files are below, for processes of this version
+    mail: tuple[str, ...] = ()  # the addresses that it takes
 
     @property
     def number(self) -> int:
@@ -291,6 +292,7 @@ def record(plan: Plan, now: float, serving: str) -> dict[str, Any]:
         "gunicorn": any(name in plan.description.platform for name in ("wsgi", "asgi")),
         "processes": {name: {"path": one.path, "count": one.count} for name, one in types},
         "cron": {name: {**asdict(one.schedule), "timeout": one.timeout} for name, one in plan.description.cron.items()},
+        "mail": list(plan.mail),
         "fingerprint": fingerprint(plan),
         "config": plan.config.id,
         "web": asdict(plan.web),
