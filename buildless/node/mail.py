@@ -15,6 +15,7 @@ from buildless.node import releases, systemd, tool, units
 from buildless.node.layout import AppLayout, Layout
 from buildless.node.owners import user_name
 from buildless.node.postman import USER
+from buildless.node.services import alone
 from buildless.node.templates import render
 from buildless.node.writing import write
 
@@ -60,9 +61,9 @@ def install(home: AppLayout, record: Mapping[str, Any] | None) -> None:
             systemd.reload()
             systemd.ask("restart", path.name)
         systemd.ask("start", path.name)
-        tell(home.node, {**claims(home.node), home.name: wanted})
+        tell(home, wanted)
     elif path.exists():
-        tell(home.node, {**claims(home.node), home.name: []})
+        tell(home, [])
         systemd.quietly("stop", "--", path.name, systemd.message(home.name, "*"))
         for one in texts_of(home):
             one.unlink(missing_ok=True)
@@ -106,19 +107,27 @@ def set_up(node: Layout) -> None:
         "mark": MARK, "domains": domains, "recipients": recipients, "postman": USER, "largest": LARGEST,
         "longest": int(LONGEST + 2 * SLACK),
     }  # fmt: skip
-    for table in (domains, recipients):
-        if not table.exists():
-            write(table, "")
-    changed = [write(node.postfix / name, render(name, told, node.texts)) for name in ("main.cf", "master.cf")]
-    if any(changed):
-        tool.run(("postfix", "check"))
-        systemd.reload()  # its units are made of its configuration
-        systemd.ask("enable", "--quiet", SERVICE)
-        systemd.ask("restart", SERVICE)
+    with alone(node):
+        for table in (domains, recipients):
+            if not table.exists():
+                write(table, f"{MARK}\n")
+        changed = [write(node.postfix / name, render(name, told, node.texts)) for name in ("main.cf", "master.cf")]
+        if any(changed) or not runs():
+            tool.run(("postfix", "check"))
+            systemd.reload()  # its units are made of its configuration
+            systemd.ask("enable", "--quiet", SERVICE)
+            systemd.ask("restart", SERVICE)
+        if not runs():
+            raise NodeError("postfix does not run; look on the node what it says: journalctl -u 'postfix*'")
+
+
+def runs() -> bool:
+    """Whether postfix does."""
     try:
         tool.run(("postfix", "status"))
-    except NodeError as error:
-        raise NodeError(f"postfix does not run: {error}; look on the node: journalctl -u 'postfix*'") from error
+    except NodeError:
+        return False
+    return True
 
 
 def tables(node: Layout) -> tuple[Path, Path]:
@@ -126,14 +135,13 @@ def tables(node: Layout) -> tuple[Path, Path]:
     return node.postfix / "gitdeploy-domains", node.postfix / "gitdeploy-recipients"
 
 
-def tell(node: Layout, wanted: Mapping[str, List[str]]) -> None:
-    """Tell postfix the addresses of all apps. It has read its tables when this returns."""
-    domains, recipients = tables(node)
-    found = [(to, name) for name, patterns in sorted(wanted.items()) for to in patterns]
-    names = sorted({to.rpartition("@")[2] for to, _ in found})
-    changed = [
-        write(domains, f"{MARK}\n" + "".join(f"{name} mail\n" for name in names)),
-        write(recipients, f"{MARK}\n" + "".join(f"/{expression(to)}/ gitdeploy:{name}\n" for to, name in found)),
-    ]
-    if any(changed):
+def tell(home: AppLayout, wanted: List[str]) -> None:
+    """Let postfix know the addresses of all apps, of this one those that are wanted. It reads them anew, whoever wrote them."""
+    domains, recipients = tables(home.node)
+    with alone(home.node):
+        everybody = {**claims(home.node), home.name: wanted}
+        found = [(to, name) for name, patterns in sorted(everybody.items()) for to in patterns]
+        names = sorted({to.rpartition("@")[2] for to, _ in found})
+        write(domains, f"{MARK}\n" + "".join(f"{name} mail\n" for name in names))
+        write(recipients, f"{MARK}\n" + "".join(f"/{expression(to)}/ gitdeploy:{name}\n" for to, name in found))
         tool.run(("postfix", "reload"))
