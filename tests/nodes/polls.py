@@ -23,7 +23,7 @@ PASSWORD = "apples and pears"
 SETTINGS = """\
 web: {{processes: 1}}
 environments:
-  production: {{nodes: [{node}]}}
+  production: {{nodes: [{node}], unit_test: yes}}
 limits: {{boot: 30s, step: 400s}}
 """
 

@@ -76,6 +76,8 @@ def test_in_development(polls):
 def test_on_a_node(polls, site):
     page = site.get("/")
     assert page.status == 200 and "What&#x27;s new?" in page.text and "Why?" not in page.text
+    assert "Running its tests" in polls.run("deploys", "sampleapp", "d1").out
+    assert "Ran 1 test in " in polls.run("deploys", "sampleapp", "d1").out
     assert site.get("/1/").text.count("</button> 0") == 2
     assert site.post("/1/vote/", {"choice": "2"}, form="/1/").status == 302
     assert [int(votes) for votes in re.findall(r"</button> (\d+)", site.get("/1/").text)] == [0, 1]
