@@ -11,6 +11,7 @@ from .cron import CronJob
 from .document import Problem, Section, nearest, read, shown
 from .kinds import lines, string, string_map, strings
 from .lifecycle import CommandLine, Update
+from .mail import Mailbox
 from .processes import Process, words
 from .shape import Kind
 from .values import quoted
@@ -20,8 +21,7 @@ RUNS = ("wsgi", "asgi", "php", "command")
 """The platforms that have a web process; of these there is one at most."""
 
 TO_COME = (
-    "default_host", "default_location", "mail", "packages", "requires",
-    "update_fetch", "version",
+    "default_host", "default_location", "packages", "requires", "update_fetch", "version",
 )  # fmt: skip
 """Keys of the seed, of Silver Lining and of pywebapp's specification that do nothing yet."""
 
@@ -98,6 +98,9 @@ class Description:
     unit_test: CommandLine = ()
     before_delete: CommandLine = ()
     cron: Mapping[str, CronJob] = field(default_factory=dict)
+    mail: tuple[Mailbox, ...] = ()
+    """What takes messages; the first whose pattern stands for an address gets those to it."""
+
     config: Configuration | None = None
     services: Mapping[str, wanted.Options] = field(default_factory=dict)
     """The options of each service that it wants, by its name (buildless/services)."""
@@ -206,6 +209,7 @@ KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(lifecycle.MOMENTS, entries.command),
     "update": entries.update,
     "cron": entries.jobs,
+    "mail": entries.mail,
     "config": entries.configuration,
     "services": wanted.services,
     "env": string_map(values.variable),

@@ -11,6 +11,7 @@ from buildless.cron import TIMEOUT, CronJob, crontab_line, job_name, schedule
 from buildless.document import Mistake, Problem, mistake, named, section
 from buildless.kinds import boolean, duration, integer, string
 from buildless.lifecycle import Update, command_line
+from buildless.mail import LONGEST, Mailbox, pattern, receiver
 from buildless.processes import MOST, Process, process_name, url_place, words
 from buildless.shape import TEXT, Kind, Shaped, schema_of
 from buildless.values import tree_path
@@ -53,6 +54,35 @@ def _no_job(node: yaml.Node) -> CronJob:
 
 jobs: Kind = named(job_name, Shaped(_job, {"anyOf": [TEXT, schema_of(_JOB)]}), _no_job)
 """Jobs by name."""
+
+_MAIL = section({"run": string(receiver), "timeout": duration()})
+
+
+def _mailbox(node: yaml.Node) -> Mapping[str, Any]:
+    if isinstance(node, yaml.ScalarNode):
+        return {"run": string(receiver)(node)}
+    found: Mapping[str, Any] = _MAIL(node)
+    if "run" not in found:
+        raise mistake(node, "there is no command; write `run: COMMAND`")
+    if found.get("timeout", 0) > LONGEST:
+        raise mistake(node, f"a message may take {LONGEST:g} s; write at most that, and let a worker do the rest")
+    return found
+
+
+def _no_mailbox(node: yaml.Node) -> Mapping[str, Any]:
+    raise mistake(node, "there is no command; write such as bin/receive")
+
+
+_mailboxes = named(pattern, Shaped(_mailbox, {"anyOf": [TEXT, schema_of(_MAIL)]}), _no_mailbox)
+
+
+def _mail(node: yaml.Node) -> tuple[Mailbox, ...]:
+    found: Mapping[str, Mapping[str, Any]] = _mailboxes(node)
+    return tuple(Mailbox(pattern(to), **said) for to, said in found.items())
+
+
+mail: Kind = Shaped(_mail, schema_of(_mailboxes))
+"""Commands by the addresses whose messages they get, as a tuple of `Mailbox`."""
 
 _CONFIGURATION = section(
     {"required": boolean, "default": string(tree_path), "template": string(tree_path), "checker": command}

@@ -28,6 +28,7 @@ class Injected(Always, total=False):
     """The same, with what there need not be."""
 
     config: Optional[str]
+    static_url: str
 
 
 def environ(
@@ -44,12 +45,14 @@ def environ(
     secret: str,
     base: Mapping[str, str],
     config: Optional[str] = None,
+    static_url: str = "/",
 ) -> Dict[str, str]:
     """Every environment variable that a process of the application gets.
 
     `base` is all that comes from outside (PATH, config vars); nothing of the caller's own environment is read. `release` is
     ``v7``, `version` a commit, `location` a host name, `tmpdir`, `logs` and `pycache` are absolute directories, and `secret`
     is the absolute path of the file with the secret (buildless/secret.py). `config` is the directory of its configuration, if any.
+    `static_url` is the URL path, or the URL, that the files of `static` are below (buildless/static.py); it may be said otherwise.
     What the environment injects wins over `base`, and `base` over the description's own `env`. PYTHONHASHSEED is not ours
     to set: a fixed one makes collisions predictable.
     """
@@ -69,4 +72,4 @@ def environ(
     }
     if config is not None:
         injected["APP_CONFIG"] = config
-    return {"PATH": PATH, **description.env, **base, **injected}
+    return {"PATH": PATH, "STATIC_URL": static_url, **description.env, **base, **injected}

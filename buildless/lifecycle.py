@@ -59,6 +59,7 @@ def commands(description: Description) -> Iterator[Tuple[str, CommandLine]]:
     if description.config is not None and description.config.checker:
         yield "config", description.config.checker
     yield from (("cron", job.run) for job in description.cron.values())
+    yield from (("mail", mailbox.run) for mailbox in description.mail)
 
 
 def file_of(words: CommandLine) -> str | None:

@@ -1,7 +1,8 @@
 """``python3 -m buildless.oneoff RELEASE_DIR JSON``: becomes a command of a release, in the environment of its processes.
 
 JSON has `words`, the command, and `term`, the kind of the terminal that is standard input, or null. Without words it is a Python to
-type into. Exit status 127 for a command that names nothing, otherwise the command's own.
+type into. With `tests` it has the environment of the application's own tests, which knows of no services. Exit status 127 for a
+command that names nothing, otherwise the command's own.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import sys
 import termios
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, NamedTuple
 
 from buildless.command import MODULE, PROGRAM, Command, Job, argv, parse_command
 from buildless.errors import CommandError
@@ -38,18 +39,30 @@ def job() -> None:
     start(release, {"words": list(found.run), "term": None})
 
 
+class Start(NamedTuple):
+    """How a process begins."""
+
+    argv: List[str]
+    environ: Dict[str, str]
+    directory: Path
+
+
 def start(release: Path, told: Dict[str, Any]) -> None:
     """Become the command that was told of."""
-    settings = json.loads((release / "settings").read_bytes())
-    tree = Path(os.path.realpath(release / "tree"))
     try:
-        command = parse_command(told["words"], tree) if told["words"] else Command(MODULE, CONSOLE)
+        become(command(release, told))
     except CommandError as error:
         sys.stderr.write(f"gitdeploy: {error}\n")
         sys.exit(NOT_FOUND)
-    job = Job(tree, tuple(str(path) for path in settings.get("libraries", ())), command, {})
-    line = argv(job)
-    become(line, environ(settings, told), tree if command.form == PROGRAM else library())
+
+
+def command(release: Path, told: Dict[str, Any]) -> Start:
+    """What becomes the command that was told of, in the environment of the release's processes. Raises CommandError."""
+    settings = json.loads((release / "settings").read_bytes())
+    tree = Path(os.path.realpath(release / "tree"))
+    found = parse_command(told["words"], tree) if told["words"] else Command(MODULE, CONSOLE)
+    job = Job(tree, tuple(str(path) for path in settings.get("libraries", ())), found, {})
+    return Start(argv(job), environ(settings, told), tree if found.form == PROGRAM else library())
 
 
 def library() -> Path:
@@ -60,7 +73,8 @@ def library() -> Path:
 def environ(settings: Dict[str, Any], told: Dict[str, Any]) -> Dict[str, str]:
     """The variables of the release's processes; programs of the tree that are in Python find this package, too."""
     terminal = {"TERM": told["term"]} if told["term"] is not None else {}
-    return {**settings["environ"], "PYTHONPATH": str(library()), **terminal}
+    own = settings["test_environ" if told.get("tests") else "environ"]
+    return {**own, "PYTHONPATH": str(library()), **terminal}
 
 
 def take_terminal() -> None:
@@ -78,12 +92,12 @@ def controls() -> bool:
     return True
 
 
-def become(line: List[str], environ: Dict[str, str], where: Path) -> None:
-    os.chdir(where)
+def become(start: Start) -> None:
+    os.chdir(start.directory)
     try:
-        os.execve(line[0], line, environ)  # noqa: S606
+        os.execve(start.argv[0], start.argv, start.environ)  # noqa: S606
     except OSError as error:
-        sys.stderr.write(f"gitdeploy: {line[0]} cannot be started: {error.strerror}\n")
+        sys.stderr.write(f"gitdeploy: {start.argv[0]} cannot be started: {error.strerror}\n")
         sys.exit(NOT_FOUND)
 
 

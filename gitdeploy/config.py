@@ -11,7 +11,7 @@ from typing import Any
 
 from buildless.document import Section, named, nearest, read, section, sections
 from buildless.errors import DocumentError
-from buildless.kinds import duration, integer, size, string, string_map, strings
+from buildless.kinds import boolean, duration, integer, size, string, string_map, strings
 from buildless.limits import WebLimits
 from buildless.shape import Kind
 from buildless.values import hostname, quoted
@@ -34,7 +34,7 @@ class Environment:
 
     A push is refused when more than `missing` of its nodes are down. `balancer` is the node that shares requests out to them.
     `services` is the node that has the databases and so on of its apps; None: its only one. `default_app` is the app that answers
-    for the host names that nobody has.
+    for the host names that nobody has. With `unit_test` an app's own tests are run before what is new becomes live.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Environment:
     balancer: str | None = None
     services: str | None = None
     default_app: str | None = None
+    unit_test: bool = False
 
 
 @dataclass(frozen=True)
@@ -220,6 +221,7 @@ ENVIRONMENT: Mapping[str, Kind] = {
     "users": strings(_name(names.user_name)),
     "domain": string(hostname),
     "default_app": string(_name(names.app_name)),
+    "unit_test": boolean,
     "web": section(WEB),
 }
 

@@ -55,13 +55,15 @@ BASE_ENVIRON: Mapping[str, str] = {
 class Output(protocol.ProcessProtocol):
     """Collects what a process writes and tells when it ended."""
 
-    def __init__(self, stdin: bytes, on_output: Callable[[bytes], None] | None) -> None:
+    def __init__(
+        self, stdin: bytes, on_output: Callable[[bytes], None] | None, on_error: Callable[[bytes], None] | None = None
+    ) -> None:
         self.ended: Deferred[int] = Deferred()
         self.gone: Deferred[None] = Deferred()
         self.out = bytearray()
         self.err = bytearray()
         self.stdin = stdin
-        self.on_output = on_output
+        self.on_output, self.on_error = on_output, on_error
 
     def connectionMade(self) -> None:
         assert self.transport is not None
@@ -75,6 +77,8 @@ class Output(protocol.ProcessProtocol):
             self.out += data
 
     def errReceived(self, data: bytes) -> None:
+        if self.on_error is not None:
+            self.on_error(data)
         self.err += data
         del self.err[:-65536]
 
@@ -117,14 +121,16 @@ class Runner:
         stdin: bytes = b"",
         timeout: float,
         on_output: Callable[[bytes], None] | None = None,
+        on_error: Callable[[bytes], None] | None = None,
         check: bool = True,
     ) -> bytes:
-        """Run `command` and return what it wrote to standard output (nothing, when `on_output` got it).
+        """Run `command` and return what it wrote to standard output (nothing, when `on_output` got it). `on_error` gets
+        what it writes to standard error.
 
         Takes at most `timeout` seconds. Raises CommandFailed, whose details are the last lines of standard error, when it
         takes longer or (with `check`) its exit status is not 0. When the caller is cancelled, so is the process.
         """
-        output = Output(stdin, on_output)
+        output = Output(stdin, on_output, on_error)
         transport = self.start(command, output)
         group = transport.pid
         killing: list[Any] = []

@@ -37,6 +37,7 @@ ARROWS = {
         "gitdeploy.local.process",
         "gitdeploy.local.terminal",
         "gitdeploy.nodes",
+        "gitdeploy.nodes.oneoff",
         "gitdeploy.deploy.stages",
         "gitdeploy.web",
         "gitdeploy.web.fields",

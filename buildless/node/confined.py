@@ -26,10 +26,14 @@ def run(
     terminal: Dict[str, Any] | None,
     timeout: float,
     release: str | None = None,
+    tests: bool = False,
 ) -> Stream:
-    """Run a command of a release, or of the live one, as the app's own user, in a service as cut off as the app's others."""
+    """Run a command of a release, or of the live one, as the app's own user, in a service as cut off as the app's others.
+
+    The application's own `tests` do not even see what it keeps.
+    """
     home = layout.app(app)
-    directory, told = oneoff.directory_of(layout, app, release), oneoff.request(words, terminal)
+    directory, told = oneoff.directory_of(layout, app, release), oneoff.request(words, terminal, tests)
     record = releases.record(home, directory.name) or {}
     unit = systemd.oneoff(home.name, secrets.token_hex(4))
     argv = ("/usr/lib/gitdeploy/run", str(directory), told)
@@ -37,6 +41,7 @@ def run(
         *properties(home, record["web"]),
         f"Description={home.name}: a command that somebody runs",
         f"RuntimeMaxSec={timeout + SLACK:g}",  # where this process is killed, and cannot end it
+        *([f"InaccessiblePaths=-{home.state}"] if tests else []),
     ]
 
     def start(inner: int) -> subprocess.Popen[bytes]:

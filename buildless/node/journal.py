@@ -15,6 +15,7 @@ from buildless.node import systemd
 from buildless.processes import WEB
 
 TIMEOUT = 30
+MAIL = "mail"
 SHOWN = 40  # lines of a failed start
 STAMP = re.compile(r"^\[[^]]*\] \[\d+\] \[\w+\] ")  # what gunicorn begins its lines with
 ERROR = re.compile(r"[\w.]*(Error|Exception|Warning|Exit|Interrupt)\b|.*\b(cannot|failed)\b", re.ASCII)
@@ -92,8 +93,9 @@ def follow(app: str) -> Generator[str, None, None]:
 
 
 def all_of(app: str, lines: int) -> Tuple[str, ...]:
-    """What reads the last lines of an app's processes, and of its jobs."""
-    names = (systemd.service(app, "*"), systemd.service(app, "*", "*"), f"{systemd.job(app, '*')}@*.service")
+    """What reads the last lines of an app's processes, of its jobs, and of what takes its mail."""
+    names = (systemd.service(app, "*"), systemd.service(app, "*", "*"), f"{systemd.job(app, '*')}@*.service",
+             systemd.message(app, "*"))  # fmt: skip
     return (*(f"--unit={name}" for name in names), f"--lines={lines}", "--output=json")
 
 
@@ -104,11 +106,16 @@ def shown(entry: Dict[str, Any]) -> str:
     '2023-11-14T22:13:20.123Z v7 web | hello'
     >>> shown({"__REALTIME_TIMESTAMP": "1700000000123456", "_SYSTEMD_UNIT": "app-shop_chat@v7.2.service", "MESSAGE": "hello"})
     '2023-11-14T22:13:20.123Z v7 chat | hello'
+    >>> shown({"__REALTIME_TIMESTAMP": "1700000000123456", "_SYSTEMD_UNIT": "mail-shop@0-7-0.service", "MESSAGE": "hello"})
+    '2023-11-14T22:13:20.123Z live mail | hello'
     """
     when = datetime.fromtimestamp(int(entry["__REALTIME_TIMESTAMP"]) / 1e6, timezone.utc)
     unit = entry.get("UNIT") or entry.get("_SYSTEMD_UNIT", "")
     template, _, instance = unit.partition("@")
-    kind = template.rpartition("_")[2] if "_" in template else WEB
+    if template.startswith("mail-"):
+        kind, instance = MAIL, "live"  # a unit for each message
+    else:
+        kind = template.rpartition("_")[2] if "_" in template else WEB
     return f"{when.strftime('%Y-%m-%dT%H:%M:%S.%f')[:-3]}Z {instance.partition('.')[0]} {kind} | {entry['MESSAGE']}"
 
 

@@ -10,6 +10,7 @@ from typing import Dict
 from buildless.errors import NodeError
 from buildless.node.owners import Owners
 from buildless.processes import WEB, process_name
+from buildless.static import NAME
 
 _APP = re.compile(r"[a-z][a-z0-9-]{0,40}(\.[a-z][a-z0-9-]{0,40})?")
 _RELEASE = re.compile(r"v[1-9][0-9]{0,8}")
@@ -76,6 +77,10 @@ class Layout:
     def sites(self) -> Path:
         """nginx's files of apps, one each."""
         return self.nginx / "gitdeploy"
+
+    @property
+    def postfix(self) -> Path:
+        return self.root / "etc" / "postfix"
 
     @property
     def run(self) -> Path:
@@ -224,6 +229,11 @@ class AppLayout:
         name = checked(_RELEASE, "release", release) + ("" if kind == WEB else f"-{process_name(kind)}")
         return self.node.sockets / self.name / f"{name}.sock"
 
+    @property
+    def mail_socket(self) -> Path:
+        """Where messages to the app are handed over."""
+        return self.node.sockets / self.name / "mail.sock"
+
     def version(self, commit: str) -> Path:
         """The exact tree of `commit`; once it stands under this name it has been verified."""
         return self.versions / checked(_COMMIT, "commit", commit)
@@ -239,6 +249,10 @@ class AppLayout:
     def index(self, commit: str) -> Path:
         """What verification found in a version (see `versions.Index`)."""
         return self.versions / (".index-" + checked(_COMMIT, "commit", commit))
+
+    def static(self, commit: str) -> Path:
+        """A link to the static files of a version, where the web server looks for them by its URL (buildless/static.py)."""
+        return self.versions / f"{NAME}-{checked(_COMMIT, 'commit', commit)}"
 
     @property
     def pycache(self) -> Path:

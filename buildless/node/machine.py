@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 from buildless.errors import NodeError
-from buildless.node import compiled, journal, kinds, nginx, packages, releases, running, systemd, units, verbs
+from buildless.node import compiled, journal, kinds, mail, nginx, packages, releases, running, systemd, units, verbs
 from buildless.node.__main__ import serve as answer_requests
 from buildless.node.confined import run
 from buildless.node.jobs import jobs, marked
@@ -110,6 +110,7 @@ def prune(layout: Layout, app: str, *, keep: List[str]) -> Answer:
 def remove_system(home: AppLayout) -> None:
     """Take away what an app has outside of its own directories. Its user stays as long as there is something that is the user's."""
     nginx.install(home, None)
+    mail.install(home, None)
     remove_jobs(home)
     units.remove(home)
     systemd.quietly("kill", "--signal=HUP", "--kill-whom=main", "rsyslog.service")  # it closes the log, which is gone
@@ -124,11 +125,13 @@ def remove_system(home: AppLayout) -> None:
 
 
 def propose(layout: Layout, app: str, *, release: str) -> Answer:
-    """Make the units and the nginx file that a release needs, and test them beside those that count. Nothing changes."""
+    """Make the units and the nginx file that a release needs, and test them beside those that count. Nothing changes but that there
+    is a postfix, if it wants mail."""
     home = layout.app(app)
     record = of(home, release)
     units.units(home, record)
     nginx.propose(home, record)
+    mail.propose(home, record)
     return {}
 
 
@@ -142,12 +145,14 @@ def check(layout: Layout, app: str, *, release: str, host: str, path: str, timeo
 def serve(layout: Layout, app: str, *, release: str, counts: Dict[str, int]) -> Answer:
     """Let nginx know the hosts of a release that was made live, if they changed; return when it serves it.
 
-    Then its workers are started, and those of others are asked to end. `counts` says how many there are to be.
+    postfix knows its addresses then, too. Its workers are started, and those of others are asked to end. `counts` says how many
+    there are to be.
     """
     home = layout.app(app)
     record = of(home, release)
     nginx.install(home, nginx.site(home, record))
     nginx.wait_until_served(home, record["hosts"][0], release)
+    mail.install(home, record)
     return running.work(layout, app, counts=counts)
 
 
@@ -215,4 +220,5 @@ def locate() -> None:
 def boot() -> None:
     layout = Layout(Path("/"), SystemOwners())
     bring_back(layout)
-    systemd.begin([timer for name in layout.names() for timer in marked(layout.app(name))])
+    homes = [layout.app(name) for name in layout.names()]
+    systemd.begin([unit for home in homes for unit in (*marked(home), *mail.listening(home))])

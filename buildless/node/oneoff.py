@@ -46,9 +46,13 @@ def run(
     terminal: Dict[str, Any] | None,
     timeout: float,
     release: str | None = None,
+    tests: bool = False,
 ) -> Stream:
-    """Run a command of a release, or of the live one, as a child of this process; without words a Python to type into."""
-    directory, told = directory_of(layout, app, release), request(words, terminal)
+    """Run a command of a release, or of the live one, as a child of this process; without words a Python to type into.
+
+    `tests` says that it is the application's own tests: they get an environment without services.
+    """
+    directory, told = directory_of(layout, app, release), request(words, terminal, tests)
     environ = {"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": str(layout.root / "lib")}
     argv = (python, "-m", "buildless.oneoff", str(directory), told)
 
@@ -70,11 +74,11 @@ def directory_of(layout: Layout, app: str, release: str | None) -> Path:
     return home.release(found)
 
 
-def request(words: List[str], terminal: Dict[str, Any] | None) -> str:
+def request(words: List[str], terminal: Dict[str, Any] | None, tests: bool = False) -> str:
     """What buildless.oneoff is told; without ``$``, which means something to systemd."""
     if not all(isinstance(word, str) and "\0" not in word for word in words):
         raise NodeError("the command is none; write a file of the tree, such as bin/import.py")
-    told = {"words": words, "term": str(terminal["term"]) if terminal else None}
+    told = {"words": words, "term": str(terminal["term"]) if terminal else None, "tests": bool(tests)}
     return json.dumps(told).replace("$", "\\u0024")
 
 

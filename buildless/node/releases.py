@@ -51,6 +51,7 @@ def write(
         raise NodeError(f"static: {record['static']!r} is not below the top of the tree; write a path that is")
     if (home / static).is_dir():
         (home / "static").symlink_to(static)
+        show_version(app, commit, static)
     else:
         (home / "static").mkdir()
     for kind, place in kinds.answering(record).items():
@@ -76,6 +77,12 @@ def write(
     put_config(app, home / "config", config)
     (home / "release.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     return home
+
+
+def show_version(app: AppLayout, commit: str, static: str) -> None:
+    """Let the web server find the static files of a version, ``tree/...``, for as long as it is kept."""
+    if not app.static(commit).is_symlink():
+        app.static(commit).symlink_to(os.path.join(commit, os.path.relpath(static, "tree")))
 
 
 def put_config(app: AppLayout, top: Path, files: Mapping[str, str]) -> None:

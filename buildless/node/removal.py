@@ -52,6 +52,7 @@ def recycle(home: AppLayout, commit: str, top: Path) -> None:
 
 def remove_version(home: AppLayout, commit: str) -> None:
     """Delete a version and what was kept about it. First it loses its name: half a version is none."""
+    home.static(commit).unlink(missing_ok=True)
     home.index(commit).unlink(missing_ok=True)
     versions.begun(home.index(commit)).unlink(missing_ok=True)
     remove_incoming(home, commit)

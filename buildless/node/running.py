@@ -199,7 +199,7 @@ def bring_back(layout: Layout) -> None:
 def hold(layout: Layout, app: str) -> Answer:
     """See marks.hold. All processes of the app are ended, each when it has answered what it accepted. Safe to repeat.
 
-    That is so for jobs and for commands that somebody runs, too: they write, and what they write would be lost.
+    That is so for jobs, messages and commands that somebody runs, too: they write, and what they write would be lost.
     """
     marks.hold(layout, app)
     everything = [
@@ -207,6 +207,7 @@ def hold(layout: Layout, app: str) -> Answer:
         systemd.service(app, "*", "*"),
         systemd.oneoff(app, "*"),
         *(f"{systemd.job(app, '*')}@*.{kind}" for kind in ("timer", "service")),
+        systemd.message(app, "*"),
     ]
     systemd.ask("stop", "--", *everything, timeout=systemd.STOP)
     return {}

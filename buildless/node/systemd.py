@@ -72,6 +72,11 @@ def oneoff(app: str, instance: str) -> str:
     return f"app-{app}-run@{instance}.service"
 
 
+def message(app: str, instance: str) -> str:
+    """The service of a message to an app."""
+    return f"mail-{app}@{instance}.service"
+
+
 def others(app: str, release: str) -> List[str]:
     """Patterns of all services of a release but the web process."""
     return [service(app, release, "*"), service(app, f"{release}.*", "*")]

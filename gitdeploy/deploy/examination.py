@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from buildless import static
 from buildless.description import Description
 
 from ..errors import Refused
@@ -68,7 +69,9 @@ class Examination:
             )
         key, web = self.site.key(self.place), self.site.environment(self.place).web
         found = services.accounts(self.site, self.place, key, description, variables.variables)
-        return Plan(self.place, key, commit, description, "", hosts, web, user, source, variables, found)
+        url = static.url(commit.oid, stages.named(hosts))
+        mail = tuple(one.to for one in description.mail) if key == self.place.app else ()  # as it is with locations
+        return Plan(self.place, key, commit, description, "", hosts, web, user, source, variables, found, url, mail)
 
     async def tree(self, update: Update, plan: Plan) -> tuple[Tree, dict[str, int]]:
         """Its tree, and the bytes of each blob, if every entry of it may be written on a node and what app.yaml names is there."""

@@ -60,6 +60,19 @@ class Lifecycle:
         ]
         return [(what, words) for what, words in found if words]
 
+    @property
+    def testing(self) -> CommandLine:
+        """The application's own tests, if they must pass here; empty for what has been live: going back to it need not wait."""
+        place, words = self.plan.place, self.description.unit_test
+        if not (words and self.site.environment(place).unit_test):
+            return ()
+        releases = self.site.repository(place.app).releases(place.environment)
+        return () if any(release.commit == self.plan.commit.oid for release in releases) else words
+
+    async def unit_test(self) -> None:
+        """On one node, before anything of the new version touches data, and out of reach of what there are. Raises Refused."""
+        await perform(self.nodes.nodes[0], self.testing, "unit_test", self.plan.release, tests=True)
+
     async def update(self) -> None:
         """On one node, once for all of them: first what is live prepares for it, then the new version does it. Raises Refused.
 
@@ -136,18 +149,26 @@ class Lifecycle:
         return [f"{said}, and what it writes now is not in the backup; {self.advice}"]
 
 
-async def perform(on: OnNode, words: CommandLine, what: str, release: str | None = None) -> None:
+async def perform(on: OnNode, words: CommandLine, what: str, release: str | None = None, tests: bool = False) -> None:
     """Run a command of `release`, or of what is live, on a node; the pusher sees what it writes. Raises Refused if it fails."""
-    await run_command(on.site, on.node, on.plan.key, words, what, on.say, release)
+    await run_command(on.site, on.node, on.plan.key, words, what, on.say, release, tests)
 
 
 async def run_command(
-    site: Site, node: Node, key: str, words: CommandLine, what: str, say: Say, release: str | None = None
+    site: Site,
+    node: Node,
+    key: str,
+    words: CommandLine,
+    what: str,
+    say: Say,
+    release: str | None = None,
+    tests: bool = False,
 ) -> None:
     """The same of an app that is called `key`, outside of deploys."""
     limit, output = site.config.limits.update, Lines(say)
     request = {
         "app": key, "python": node.python, "words": list(words), "terminal": None, "timeout": limit, "release": release,
+        **({"tests": True} if tests else {}),
     }  # fmt: skip
     command = OneOff(site.reactor, request, output.received, output.received)
     command.start(site.runner, node.agent())

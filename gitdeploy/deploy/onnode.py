@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from buildless.debs import ANSWERS
 from buildless.debs import debs as debs_of
 from buildless.node import facts, versions
 from buildless.values import split_location
@@ -76,14 +77,15 @@ class OnNode:
 
     async def survey(self) -> None:
         """Ask the node what it has; refuse what it cannot run."""
-        debs, python = (
-            list(debs_of(self.plan.description, self.node.installs)),
-            self.node.python if self.plan.runs else None,
-        )
+        mail = bool(self.plan.mail) and self.node.installs
+        debs = list(debs_of(self.plan.description, self.node.installs, mail))
+        python = self.node.python if self.plan.runs else None
         self.facts = await self.call("survey", debs=debs, python=python)
         self.refuse(stages.problems(self.plan, self.facts, 0, 0, installs=self.node.installs))
         if self.node.setup not in (None, self.facts["setup"]):
             self.say(f"it was set up by another version of gitdeploy; run: gitdeploy setup-node {self.node.name}")
+        if self.plan.mail and not mail:
+            self.say("it takes no mail, which only machines do (docs/app-yaml.rst)")
 
     async def choose(self, tree: Tree, sizes: Mapping[str, int]) -> None:
         """Decide what to send; refuse what the node has no room for."""
@@ -162,9 +164,8 @@ class OnNode:
         description = self.plan.description
         if self.missing:
             limit = self.limits.step
-            await self.session.call(
-                "install", limit, self.say, debs=self.missing, answers=list(description.deb_answers), timeout=limit
-            )
+            answers = [*(ANSWERS if self.plan.mail else ()), *description.deb_answers]
+            await self.session.call("install", limit, self.say, debs=self.missing, answers=answers, timeout=limit)
             self.say(f"{count(len(self.missing), 'Debian package')} installed: {' '.join(self.missing)}")
         if description.pip and self.plan.runs:
             self.fresh()

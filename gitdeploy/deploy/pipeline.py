@@ -138,6 +138,9 @@ class Deploy(Attempt):
         if own.looking:
             self.report.step("Checking the environment")
             await self.stage("check_environment", own.check_environment())
+        if own.testing:
+            self.report.step("Running its tests")
+            await self.stage("unit_test", own.unit_test())
         if own.bringing_up_to_date:
             await self.stage("update", own.update())
         self.report.step(f"Starting {plan.release}")

@@ -22,6 +22,9 @@ from ..git.repository import CommitInfo
 from ..names import Place
 from .report import size
 
+TEST = "test"
+"""The environment that an application's own tests are told of."""
+
 SPARE_BYTES = 50_000_000
 """What must be left on a node's disk after a version, for logs and temporary files."""
 
@@ -41,6 +44,8 @@ class Plan:
     source: str  # git push, prepare, rollback, redeploy, config, catch up
     config: ConfigVars = field(default_factory=ConfigVars)
     services: tuple[Account, ...] = ()
+    static_url: str = "/"  # what its static files are below, for processes of this version
+    mail: tuple[str, ...] = ()  # the addresses that it takes
 
     @property
     def number(self) -> int:
@@ -205,6 +210,7 @@ def settings(
     `layout` has the node's logs, pycache, tmp, state and release directories and the file of the secret, `libraries` are further
     directories for sys.path, and `linger` is after how many seconds without a request a release that is not live sleeps (0: never).
     """
+    tests = {"test_environ": injected(for_tests(plan), layout, path)} if plan.description.unit_test else {}
     return {
         "app": plan.place.app,
         "environment": plan.place.environment,
@@ -212,21 +218,33 @@ def settings(
         "version": plan.commit.oid,
         "web": asdict(replace(plan.web, linger=linger)),
         "libraries": list(libraries),
-        "environ": environ(
-            plan.description,
-            app=plan.place.app,
-            environment=plan.place.environment,
-            release=plan.release,
-            version=plan.commit.oid,
-            location=plan.hosts[0],
-            tmpdir=layout["tmp"],
-            logs=layout["logs"],
-            pycache=layout["pycache"],
-            secret=layout["secret"],
-            base={**services_environ(plan.services, layout["state"]), **plan.config.variables, "PATH": path},
-            config=configuration(plan, layout["release"]),
-        ),
+        "environ": injected(plan, layout, path),
+        **tests,
     }
+
+
+def injected(plan: Plan, layout: Mapping[str, str], path: str) -> dict[str, str]:
+    """The environment of a release's processes."""
+    return environ(
+        plan.description,
+        app=plan.place.app,
+        environment=plan.place.environment,
+        release=plan.release,
+        version=plan.commit.oid,
+        location=plan.hosts[0],
+        tmpdir=layout["tmp"],
+        logs=layout["logs"],
+        pycache=layout["pycache"],
+        secret=layout["secret"],
+        base={**services_environ(plan.services, layout["state"]), **plan.config.variables, "PATH": path},
+        config=configuration(plan, layout["release"]),
+        static_url=plan.static_url,
+    )
+
+
+def for_tests(plan: Plan) -> Plan:
+    """The same for the application's own tests, which are told of nothing that belongs to the environment: they change data."""
+    return replace(plan, place=Place(plan.place.app, TEST), config=ConfigVars(), services=())
 
 
 def configuration(plan: Plan, release: str) -> str | None:
@@ -274,6 +292,7 @@ def record(plan: Plan, now: float, serving: str) -> dict[str, Any]:
         "gunicorn": any(name in plan.description.platform for name in ("wsgi", "asgi")),
         "processes": {name: {"path": one.path, "count": one.count} for name, one in types},
         "cron": {name: {**asdict(one.schedule), "timeout": one.timeout} for name, one in plan.description.cron.items()},
+        "mail": list(plan.mail),
         "fingerprint": fingerprint(plan),
         "config": plan.config.id,
         "web": asdict(plan.web),

@@ -1,4 +1,4 @@
-"""``run [DIR] COMMAND``, ``shell [DIR]`` and ``test [DIR]``: this process becomes one of the application, terminal and all."""
+"""``run``, ``shell``, ``cron`` and ``test``: this process becomes one of the application, terminal and all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
+from ..errors import Refused
+from ..names import quoted
 from ..runner import Command, become
 from .call import DevelopCall, DevelopSpec
 from .development import Development, split
@@ -57,8 +59,24 @@ async def test(call: DevelopCall) -> int:
     become(development.module("buildless.suite", words))
 
 
+def cron_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", metavar="[DIR] NAME", nargs="+")
+
+
+async def cron(call: DevelopCall) -> int:
+    """Now, whatever its time; its `timeout` is for when nobody watches."""
+    directory, words = split(call.args.words, call.directory)
+    development = Development.find(directory, call.environ)
+    jobs = development.description.cron
+    if len(words) != 1 or words[0] not in jobs:
+        there = f"write one of {', '.join(jobs)}" if jobs else "name one there"
+        raise Refused(f"there is no job {quoted(' '.join(words))} in app.yaml; {there}")
+    enter(development, list(jobs[words[0]].run))
+
+
 SPECS = (
     DevelopSpec("run", "run a command of the application in its environment", run_arguments, run),
     DevelopSpec("shell", "a Python that has the application's modules and environment", shell_arguments, shell),
+    DevelopSpec("cron", "run a job of the application in its environment, now", cron_arguments, cron),
     DevelopSpec("test", "run the tests of the application in its environment", test_arguments, test),
 )

@@ -7,24 +7,26 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import ServerFactory
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from ..errors import Refused
 from ..web.front import Front, Limits
+from . import mail
 from .call import DevelopCall, DevelopSpec
 from .development import Development
 from .served import AGES, Served, terminal
 from .watch import Watch
 
-FIRST, LAST = 8000, 8099  # the ports that are tried
+PORTS = range(8000, 8100)  # those that are tried
 ADDRESS = "127.0.0.1"
 LOOK = 0.3  # seconds between two looks at the files, or ten times what a look takes
 QUIET = 0.1  # seconds without a change after which somebody has saved all of it
@@ -35,6 +37,7 @@ NAMED = 3  # files that are named when some have changed
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="DIR", nargs="?", type=Path, default=Path())
     parser.add_argument("--port", type=int, metavar="N")
+    parser.add_argument("--mail-port", type=int, metavar="N")
 
 
 async def run(call: DevelopCall) -> int:
@@ -46,9 +49,15 @@ async def run(call: DevelopCall) -> int:
         for warning in development.warnings():
             call.say(f"warning: {warning}")
         front = Front(reactor, served.resolve, limits=Limits(client=AGES, response=AGES))
-        port = listen(reactor, front, call.args.port)
+        port = listen(reactor, front, PORTS if call.args.port is None else (call.args.port,), "--port")
         served.port = port.getHost().port
+        ports = [port]
         call.say(f"-----> {development.name}, development: {served.url} (Ctrl-C ends it)")
+        if development.description.mail:
+            asked = mail.PORTS if call.args.mail_port is None else (call.args.mail_port,)
+            delivery = mail.Delivery(development, call.runner, call.say)
+            ports.append(listen(reactor, mail.Server(delivery), asked, "--mail-port"))
+            call.say(f"       mail: smtp://{ADDRESS}:{ports[-1].getHost().port}")
         try:
             await Serving(call, served).go_on()
         except CancelledError:
@@ -56,9 +65,10 @@ async def run(call: DevelopCall) -> int:
         finally:
             front.close()
             await served.node.stop_all(GRACE)
-            stopped = port.stopListening()
-            if stopped is not None:
-                await stopped
+            for one in ports:
+                stopped = one.stopListening()
+                if stopped is not None:
+                    await stopped
     return 0
 
 
@@ -114,17 +124,18 @@ class Serving:
             await task
 
 
-def listen(reactor: Any, front: Front, asked: int | None) -> Any:
-    """Listen on the port that is asked for, or on the first that is free."""
-    ports = range(FIRST, LAST + 1) if asked is None else (asked,)
+def listen(reactor: Any, factory: ServerFactory, ports: Sequence[int], option: str) -> Any:
+    """Listen on the first of these ports that is free; `option` is what names another one."""
     for port in ports:
         try:
-            return reactor.listenTCP(port, front, interface=ADDRESS)
+            return reactor.listenTCP(port, factory, interface=ADDRESS)
         except (CannotListenError, OverflowError):
             continue
-    if asked is None:
-        raise Refused(f"the ports from {FIRST} to {LAST} are all taken; write another: --port N")
-    raise Refused(f"port {asked} cannot be had; something else may listen there: write another, or leave --port out")
+    if len(ports) > 1:
+        raise Refused(f"the ports from {ports[0]} to {ports[-1]} are all taken; write another: {option} N")
+    raise Refused(
+        f"port {ports[0]} cannot be had; something else may listen there: write another, or leave {option} out"
+    )
 
 
 @contextmanager

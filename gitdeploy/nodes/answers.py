@@ -80,6 +80,7 @@ class Answers:
             ended=instance.ended if instance else nothing,
             root=tree,
             routes=tuple(self.route(name, release, path, instance) for path, instance in self.paths(record, crew)),
+            versions=str(self.node.files.app(key).versions),
             public=str(public) if public.is_dir() else None,
         )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote, unquote_to_bytes
@@ -12,7 +13,9 @@ from urllib.parse import quote, unquote_to_bytes
 from whitenoise.media_types import MediaTypes
 from whitenoise.responders import Response, SlicedFile, StaticFile
 
+from buildless.static import NAME, VERSIONED
 from gitdeploy.web.fields import Ask, Fields
+from gitdeploy.web.pages import Page, no_such_file
 
 if TYPE_CHECKING:
     from gitdeploy.web.target import Target
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 16
 _TYPES = MediaTypes()
 _CONDITIONS = (b"if-none-match", b"if-modified-since", b"range", b"if-range")
+_PHP = re.compile(rb"\.php(?:/|$)")
+_FOR_EVER = b"public, max-age=31536000, immutable"
 _CODINGS = (("br", ".br"), ("gzip", ".gz"))  # the better one first
 
 
@@ -34,14 +39,29 @@ class Answer:
     length: int = 0
 
 
-def first(target: Target, ask: Ask) -> Answer | None:
-    """The answer of a file of the release, or of what its application has stored for this host or for all of them."""
+def first(target: Target, ask: Ask) -> Answer | Page | None:
+    """The answer of a file of the release, or of what its application has stored for this host or for all of them.
+
+    What is asked of a version is a file of that or none, and never the application's turn.
+    """
+    if target.versions is not None and (asked := VERSIONED.fullmatch(ask.target)):
+        return of_version(target.versions, asked[1].decode(), replace(ask, target=asked[2])) or no_such_file(target.app)
     if target.static is not None and (found := look_up(target.static, target.root, ask)) is not None:
         return found
     if target.public is None:
         return None
     own = look_up(os.path.join(target.public, ask.host), target.public, ask) if ask.host.strip(".") else None
     return own or look_up(target.public, target.public, ask)
+
+
+def of_version(versions: str, commit: str, ask: Ask) -> Answer | None:
+    """The answer of a file of a version: it never changes. Files of PHP are not shown, nor are directories."""
+    if ask.target.endswith(b"/") or _PHP.search(unquote_to_bytes(ask.target)):
+        return None
+    found = look_up(os.path.join(versions, f"{NAME}-{commit}"), os.path.join(versions, commit), ask)
+    if found is None or found.status == HTTPStatus.FOUND:
+        return None
+    return replace(found, fields=[*found.fields, (b"Cache-Control", _FOR_EVER)])
 
 
 def look_up(directory: str, root: str | None, ask: Ask) -> Answer | None:

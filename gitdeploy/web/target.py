@@ -19,6 +19,7 @@ class Target:
     `root` is the version's tree: symbolic links under `static` may point anywhere in it and never out of it;
     None stands for `static` itself.
     `public` is a directory of files that the application has stored for all to see, for those that `static` does not have.
+    `versions` is the directory with a link to the static files of each version that is kept, by its URL (buildless/static.py).
     `began` and `ended` are called exactly once each per request (or upgraded connection): a release is drained when
     as many have ended as began.
     `routes` are what answers below paths of its own, such as ``/chat``; the first that fits counts.
@@ -33,6 +34,7 @@ class Target:
     ended: Callable[[], None]
     root: str | None = None
     public: str | None = None
+    versions: str | None = None
     routes: tuple[tuple[str, Target], ...] = ()
     prefix: str = ""
 

@@ -152,7 +152,10 @@ class Visitor(protocol.Protocol):
         target.began()
         self._ended = target.ended
         readable = ask.method in (b"GET", b"HEAD")
-        if readable and (answer := static.first(target, ask)) is not None:
+        answer = static.first(target, ask) if readable else None
+        if isinstance(answer, Page):
+            return self.fail(answer)
+        if answer is not None:
             return self._file(answer)
         if target.socket is None:
             return self.fail((pages.no_such_file if readable else pages.files_only)(target.app))
@@ -170,9 +173,7 @@ class Visitor(protocol.Protocol):
         if trouble := passage.begin(path, request, ask):
             return self.fail(trouble)
         self._source = passage
-        if self._complete:
-            passage.body_end()
-        return None
+        return passage.body_end() if self._complete else None
 
     # -- the answer, from its source --
 

@@ -332,5 +332,5 @@ def test_rpm_is_read_and_said_not_to_apply():
 
 
 def test_a_key_that_is_ignored_is_shown_so_that_it_prints():
-    [warning] = parse(b'platform: static\n"mail.\\x1f": x\n').warnings
-    assert warning == 'app.yaml:2: "mail.\\u001f": not supported yet, ignored'
+    [warning] = parse(b'platform: static\n"version.\\x1f": x\n').warnings
+    assert warning == 'app.yaml:2: "version.\\u001f": not supported yet, ignored'

@@ -24,6 +24,7 @@ def made(env="", base=None):
 def test_the_whole_environment():
     assert made() == {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "STATIC_URL": "/",
         "LANG": "C.UTF-8",
         "HOME": "/var/cache/apps/shop/tmp-v7",
         "TMPDIR": "/var/cache/apps/shop/tmp-v7",

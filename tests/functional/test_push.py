@@ -378,9 +378,9 @@ def test_a_runner_instead_of_an_object(shop: App) -> None:
 
 
 def test_keys_that_are_not_supported_yet_are_warned_of(shop: App) -> None:
-    shop.commit("Keys to come", {**hello("one"), "app.yaml": PYTHON + "mail: daily\n"})
+    shop.commit("Keys to come", {**hello("one"), "app.yaml": PYTHON + "version: 7\n"})
     push = shop.push().ok()
-    assert "warning: app.yaml:3: mail: not supported yet" in push.err
+    assert "warning: app.yaml:3: version: not supported yet" in push.err
 
 
 def test_a_location_of_its_own(shop: App) -> None:
@@ -407,4 +407,14 @@ def test_a_debian_package_that_is_missing(shop: App) -> None:
     shop.commit("It is not", {"app.yaml": PYTHON + "deb: dpkg, no-such-thing-at-all, nor-this\n"})
     with shop.server.unchanged():
         assert shop.push().refused("apt-get install no-such-thing-at-all nor-this")
+    assert shop.says() == "one"
+
+
+def test_the_embedded_node_takes_no_mail_and_says_so(shop: App) -> None:
+    mail = "mail: {tickets@shop.example.com: bin/receive}\n"
+    shop.commit("Mail", {**hello("one"), "app.yaml": PYTHON + mail})
+    assert shop.push().refused("app.yaml:3: mail: there is no file bin/receive in the tree")
+    shop.commit("Its command", {"bin/receive.py": "", "app.yaml": PYTHON + mail.replace("receive", "receive.py")})
+    assert "embedded: it takes no mail, which only machines do" in shop.push().ok().err
+    assert "takes no mail" not in shop.push("staging", "master").ok().err
     assert shop.says() == "one"

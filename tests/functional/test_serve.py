@@ -6,6 +6,7 @@ import http.client
 import os
 import re
 import signal
+import smtplib
 import socket
 import sys
 from collections.abc import Iterator
@@ -104,11 +105,12 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def test_a_change_is_served_and_a_fault_is_shown_until_it_is_mended(desk: Desk) -> None:
-    serving = desk.serve({**hello("one"), "static/style.css": "body {}\n"})
+    serving = desk.serve({**hello("one"), "static/style.css": "body {}\n", "say.sh": 'echo "$STATIC_URL"\n'})
     serving.until(f"shop, development: http://localhost:{desk.port}/")
     serving.until("Live: v1")
     assert desk.get().text == "one"
     assert desk.get("/style.css").text == "body {}\n"
+    assert desk.gitdeploy("run", "say.sh").ok().out == "/\n"
     desk.write(hello("two"))  # as long as before
     serving.until("Live: v2")
     assert "Changed: hello.py" in serving.seen and desk.get().text == "two"
@@ -273,3 +275,36 @@ def test_services_and_the_commands_of_its_tests_are_as_they_are_said(desk: Desk)
     running.until("Live: v2")
     assert desk.get().text == "7"
     assert desk.gitdeploy("test", "one").ok().out.endswith("checked ('one',) 7\n")
+
+
+RECEIVE = """\
+import email, os, sys
+message = email.message_from_file(sys.stdin)
+print("took", message["Subject"], os.environ["SENDER"], os.environ["RECIPIENT"], os.environ["APP_ENVIRONMENT"])
+if "no" in message["Subject"]:
+    print("that is no ticket", file=sys.stderr)
+    sys.exit(1)
+"""
+
+
+def test_mail_is_for_the_commands_of_the_application(desk: Desk) -> None:
+    mail = 'mail:\n  "ticket-*@shop.example.com": bin/receive.py\n'
+    serving = desk.serve({**hello("one"), "app.yaml": PYTHON + mail, "bin/receive.py": RECEIVE})
+    serving.until("Live: v1")
+    port = int(re.search(r"mail: smtp://127\.0\.0\.1:(\d+)", serving.seen)[1])
+    with smtplib.SMTP("127.0.0.1", port, timeout=LIMIT) as client:
+        client.sendmail("alice@example.org", ["ticket-1@shop.example.com"], "Subject: Fire\n\nIt burns.\n")
+        serving.until("mail | took Fire alice@example.org ticket-1@shop.example.com development")
+        with pytest.raises(smtplib.SMTPDataError) as refused:
+            client.sendmail("alice@example.org", ["ticket-1@shop.example.com"], "Subject: no\n\n.\n")
+        assert refused.value.smtp_code == 550
+        serving.until("mail | that is no ticket")
+        serving.until(" !     bin/receive.py: ")
+        with pytest.raises(smtplib.SMTPRecipientsRefused):
+            client.sendmail("alice@example.org", ["alice@example.org"], "Subject: Relay\n\n")
+        serving.until("app.yaml has no address that alice@example.org is")
+        desk.write({"app.yaml": PYTHON + mail.replace("ticket-", "alice")})  # looked at for each message
+        client.sendmail("", ["alice@shop.example.com"], "Subject: Now\n\n")
+        serving.until("mail | took Now  alice@shop.example.com development")
+    serving.interrupt()
+    assert serving.wait().status == 0

@@ -86,7 +86,7 @@ def test_values():
         f"""\
 environments:
   production: {{nodes: "web1, web2", missing: 1, balancer: lb1, services: db1, branch: release/2,
-    users: "alice, bob", domain: example.com, web: {{threads: 9, memory: 1GiB}}}}
+    users: "alice, bob", domain: example.com, unit_test: yes, web: {{threads: 9, memory: 1GiB}}}}
   test:
 limits: {{pack: 64KiB, files: 5, boot: 2min, wait: 0.5}}
 providers: {{aws: {{driver: ec2, key: AKIA, region: eu-central-1}}}}
@@ -108,6 +108,7 @@ web: {{processes: 2, request: 500ms, max_requests: 0}}
                 replace(web, threads=9, memory=2**30),
                 missing=1,
                 balancer="lb1",
+                unit_test=True,
                 services="db1",
             ),
             "test": Environment("test", web=web),

@@ -15,7 +15,7 @@ from .machines import ROOT, Machines, Node
 SETTINGS = """\
 web: {{processes: 1}}
 environments:
-  production: {{nodes: [{node}]}}
+  production: {{nodes: [{node}], unit_test: yes}}
 limits: {{boot: 30s, step: 400s}}
 """
 

@@ -179,7 +179,7 @@ def leftovers(node: Node, releases: set[str]) -> list[str]:
     there = {path.name for path in (home / "releases").iterdir()}
     versions = {path.name for path in (home / "versions").iterdir()}
     used = {os.readlink(home / "releases" / name / "tree").rpartition("/")[2] for name in there & releases}
-    kept = {f"{prefix}{commit}" for commit in used for prefix in ("", ".index-", ".spare-")}
+    kept = {f"{prefix}{commit}" for commit in used for prefix in ("", ".index-", ".spare-", ".static-")}
     listed = inside(node, "systemctl", "list-units", "--all", "--plain", "--no-legend", "app-*").splitlines()
     units = {line.partition("@")[2].partition(".")[0] for line in listed if " inactive " not in line}
     found = [f"release {name}" for name in there - releases]

@@ -40,7 +40,7 @@ def in_the_admin(browser: Browser) -> str:
     """Log in as the document has it, and see all questions; returns the page."""
     page = browser.get("/admin/login/")
     assert page.status == 200 and "Django administration" in page.text
-    [css] = re.findall(r'href="(/static/admin/css/base[^"]*)"', page.text)
+    [css] = re.findall(r'href="([^"]*/static/admin/css/base[^"]*)"', page.text)
     style = browser.get(css)
     assert style.status == 200 and style.headers["Content-Type"].startswith("text/css"), style
     form = {"username": "admin", "password": PASSWORD, "next": "/admin/polls/question/"}
@@ -76,6 +76,8 @@ def test_in_development(polls):
 def test_on_a_node(polls, site):
     page = site.get("/")
     assert page.status == 200 and "What&#x27;s new?" in page.text and "Why?" not in page.text
+    assert "Running its tests" in polls.run("deploys", "sampleapp", "d1").out
+    assert "Ran 1 test in " in polls.run("deploys", "sampleapp", "d1").out
     assert site.get("/1/").text.count("</button> 0") == 2
     assert site.post("/1/vote/", {"choice": "2"}, form="/1/").status == 302
     assert [int(votes) for votes in re.findall(r"</button> (\d+)", site.get("/1/").text)] == [0, 1]
@@ -87,6 +89,8 @@ def test_on_a_node(polls, site):
     assert "ETag" in css.headers and css.headers["Cache-Control"] == "no-cache"  # a static file of nginx's
     site.cookies.clear()
     assert "1 question" in in_the_admin(site)
+    [css] = re.findall(r'href="(/[.]static/[0-9a-f]{40}/static/admin/css/base[.]css)"', site.get("/admin/").text)
+    assert site.get(css).headers["Cache-Control"] == "public, max-age=31536000, immutable"
 
 
 def test_sessions_are_kept_and_a_second_version_migrates(polls, site):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from buildless.node.owners import user_name
+
 from ..functional.session import PYTHON, App, Server, hello
 from .machines import Node, eventually
 from .visitor import says
@@ -79,3 +81,27 @@ def test_jobs_run_by_their_timers_and_follow_what_is_live(app: App, web: list[No
     app.push().ok()
     assert timers(node) == set()
     assert node.ssh("sh", "-c", "ls /etc/systemd/system | grep -c ^cron-caring || true").strip() == "0"
+
+
+TESTS = """\
+import os, pwd
+kept = "/var/lib/apps/tested.staging"
+print("tests:", pwd.getpwuid(os.getuid()).pw_name, os.environ["APP_ENVIRONMENT"], os.environ.get("CONFIG_FILES"))
+try:
+    print("files:", os.listdir(kept))
+except OSError as error:
+    print("files:", type(error).__name__)
+"""
+KEEPS = PYTHON + "services: files\nunit_test: bin/tests.py\ninstall: bin/install.py\n"
+INSTALL = "import os\nprint('installs into', os.environ['CONFIG_FILES'], os.listdir('/var/lib/apps/tested.staging'))\n"
+
+
+def test_its_own_tests_do_not_get_at_what_it_keeps(server: Server, web: list[Node]) -> None:
+    app = server.app("tested")
+    app.commit("Tests", {**hello("one"), "app.yaml": KEEPS, "bin/tests.py": TESTS, "bin/install.py": INSTALL})
+    settings = (server.home / "gitdeploy.yaml").read_text()
+    with server.settings(settings.replace("staging: {nodes: [web1]}", "staging: {nodes: [web1], unit_test: yes}")):
+        push = app.push("staging", "master").ok()
+    assert f"web1: tests: {user_name('tested.staging')} test None" in push.err
+    assert "web1: files: FileNotFoundError" in push.err
+    assert "web1: installs into /var/lib/apps/tested.staging/files ['files']" in push.err

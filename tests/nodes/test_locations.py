@@ -97,7 +97,7 @@ def test_its_own_name_and_a_kept_release_have_no_path(blog, web1):
 
 def test_asgi_and_php_have_their_paths(blog, web1, server):
     asgi = {"app.yaml": f"platform: python, asgi\napp: tell:application\nlocations: {HOST}/asgi\n", "tell.py": ASGI}
-    php = {"app.yaml": f"platform: php\nlocations: {HOST}/php\n", "static/index.php": PHP}
+    php = {"app.yaml": f"platform: php\nlocations: {HOST}/php\n", "static/index.php": PHP, "static/a.css": "php"}
     for name, files in [("l-asgi", asgi), ("l-php", php)]:
         app = server.app(name)
         app.commit(name, files)
@@ -106,6 +106,10 @@ def test_asgi_and_php_have_their_paths(blog, web1, server):
     assert says(web1, "l-asgi.localhost", "/x") == "|/x|/x"
     assert says(web1, HOST, "/php/?x") == "/php/index.php|/php/?x||/php/index.php|"
     assert says(web1, HOST, "/php/index.php/y").startswith("/php/index.php|/php/index.php/y|/y|")
+    for_ever = f"/php/.static/{app.live()}"
+    assert says(web1, HOST, f"{for_ever}/a.css") == says(web1, "l-php.localhost", f"{for_ever}/a.css") == "php"
+    assert "<?php" not in get(web1, HOST, f"{for_ever}/index.php").text
+    assert "<?php" not in get(web1, "l-php.localhost", f"{for_ever}/index.php/x").text
     assert says(web1, "l-php.localhost", "/index.php") == "/index.php|/index.php||/index.php|"
 
 

@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from ..functional.session import hello
+from ..functional.test_static_url import FOR_EVER, telling
 from .visitor import get
 
 FILES = {
@@ -23,6 +24,8 @@ FILES = {
     "static/help/index.html": "<p>help</p>",
     "static/help/page.html": "<p>page</p>",
     "static/empty/file.txt": "no index here",
+    "static/x.php": "<?php",
+    "static/.hidden": "hidden",
     "static/.secret": "hidden",
     "static/.git-not/config": "hidden",
     "static/help/.htaccess": "hidden",
@@ -200,3 +203,35 @@ def test_a_switch_never_mixes_what_belongs_together(shop, web):
         for one in visitors:
             one.join()
     assert wrong == []
+
+
+def test_each_version_has_files_that_are_for_ever_at_every_location(server, web):
+    app = server.app("forever")
+    where = []
+    for color in ("red", "blue"):
+        commit = app.commit(color, {**telling(color, "locations: forever.example.org, forever.example.com/blog\n")})
+        app.push().ok()
+        where.append(f"/blog/.static/{commit}/")
+    for node in web:
+        for host, prefix in [("forever.localhost", ""), ("forever.example.org", ""), ("forever.example.com", "/blog")]:
+            assert get(node, host, f"{prefix}/tell").text == where[1]
+            for url, color in zip(where, ("red", "blue"), strict=True):
+                answer = get(node, host, f"{url}shop.css")
+                assert (answer.status, answer.text) == (200, f"p {{ color: {color} }}")
+                assert answer.headers["Cache-Control"] == FOR_EVER
+                assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
+                tag = {"If-None-Match": answer.headers["ETag"]}
+                assert get(node, host, f"{url}shop.css", tag).status == 304
+        assert get(node, "forever.localhost", f"{where[0][5:]}two%20words.txt?x=1").text == "red"
+
+
+@pytest.mark.parametrize(
+    "path", ["nothing.css", "", "help", "help/", ".hidden", "x.php", "x%2ephp", "../tell.py", "shop.css/"]
+)
+def test_what_is_no_such_file_of_a_version_is_not_the_applications_turn(server, site, web, path):
+    commit = site.live()
+    for where in (f"/.static/{commit}/{path}", f"/.static/{'0' * 40}/shop.css"):
+        answer = ask(site, web[0], where)
+        assert (answer.status, answer.headers["Cache-Control"]) == (404, "no-store")
+    assert ask(site, web[0], f"/.static/{commit}/shop.css").headers["Cache-Control"] == FOR_EVER
+    assert get(web[0], "site.localhost", f"/.static/{commit}/shop.css", method="POST").status == 404

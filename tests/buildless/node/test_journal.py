@@ -30,6 +30,7 @@ def test_the_log_of_an_app_has_what_systemd_says_of_it_too(programs):
             "--unit=app-shop-web@*.service",
             "--unit=app-shop_*@*.service",
             "--unit=cron-shop_*@*.service",
+            "--unit=mail-shop@*.service",
             "--lines=2",
             "--output=json",
         ]

@@ -263,7 +263,7 @@ def test_an_exclusive_update_ends_jobs_and_commands_and_what_is_live_has_its_job
     machine.MACHINE_VERBS["hold"](layout, "shop")
     assert programs.calls[-1][1:] == [
         "stop", "--", "app-shop-web@*.service", "app-shop_*@*.service", "app-shop-run@*.service",
-        "cron-shop_*@*.timer", "cron-shop_*@*.service",
+        "cron-shop_*@*.timer", "cron-shop_*@*.service", "mail-shop@*.service",
     ]  # fmt: skip
     machine.MACHINE_VERBS["unhold"](layout, "shop")
     assert programs.calls[-1][1:] == ["start", "--no-block", "--", "cron-shop_nightly@v1.timer"]

@@ -34,7 +34,7 @@ def test_what_is_asked_for_means_nothing_to_systemd():
     words = ["bin/x.py", "$HOME", "${PATH}", "%i", "; id", "'\"\n"]
     told = oneoff.request(words, {"term": "xterm", "rows": 1, "columns": 1})
     assert "$" not in told and "\n" not in told
-    assert json.loads(told) == {"words": words, "term": "xterm"}
+    assert json.loads(told) == {"words": words, "term": "xterm", "tests": False}
     for wrong in (["a\0b"], [1], [None]):
         with pytest.raises(NodeError, match="the command is none"):
             oneoff.request(wrong, None)

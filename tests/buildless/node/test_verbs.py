@@ -183,7 +183,7 @@ def test_a_version_that_is_not_to_be_becomes_the_spare_copy_again(node):
     node.release("v2", "b" * 40)
     assert node.ask("discard", release="v2", version="b" * 40) == {"ok": {}}
     versions = node.root / "srv/apps/shop/versions"
-    assert sorted(path.name[:8] for path in versions.iterdir()) == [".index-a", ".spare-a", "a" * 8]
+    assert sorted(path.name[:8] for path in versions.iterdir()) == [".index-a", ".spare-a", ".static-", "a" * 8]
     spare = versions / (".spare-" + "a" * 40)
     there = {os.path.relpath(path, spare): path for path in spare.rglob("*") if path.is_file()}
     assert {name: path.read_text() for name, path in there.items()} == before

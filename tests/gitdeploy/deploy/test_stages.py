@@ -6,8 +6,10 @@ import pytest
 
 from buildless import description
 from buildless.limits import WebLimits
+from buildless.service import Account
 from gitdeploy.deploy import stages
 from gitdeploy.deploy.stages import Plan
+from gitdeploy.git.configvars import ConfigVars
 from gitdeploy.git.repository import CommitInfo
 from gitdeploy.names import Place
 
@@ -111,6 +113,20 @@ def test_settings_inject_the_environment():
     assert environ["APP_VERSION"] == "c" * 40 and environ["PYTHONPYCACHEPREFIX"] == "/p"
     assert environ["APP_SECRET_FILE"] == "/x"
     assert WebLimits(**found["web"]) == WebLimits()
+    assert "test_environ" not in found
+
+
+def test_an_applications_own_tests_are_told_of_no_data():
+    layout = dict.fromkeys(("tmp", "logs", "pycache", "socket", "secret", "state", "release"), "/x")
+    config = ConfigVars(variables={"TOKEN": "quince"}, files={"a.ini": b""})
+    account = Account("postgresql", "shop", "plum", url="postgresql://shop:plum@db/shop")
+    text = b"platform: static\nenv: {FRUIT: plum}\nunit_test: bin/test\nservices: postgresql\nconfig: {default: conf}\n"
+    found = stages.settings(plan(text, config=config, services=(account,)), layout, "/usr/bin")
+    real, told = found["environ"], found["test_environ"]
+    assert (real["TOKEN"], real["APP_CONFIG"]) == ("quince", "/x/config") and "DATABASE_URL" in real
+    assert (told["APP_ENVIRONMENT"], told["APP_CONFIG"], told["FRUIT"]) == ("test", "/x/tree/conf", "plum")
+    of_services = {name for name in real if name.startswith("CONFIG_")} | {"DATABASE_URL"}
+    assert told.keys() == real.keys() - of_services - {"TOKEN"}
 
 
 def test_a_host_that_another_app_has_is_taken():

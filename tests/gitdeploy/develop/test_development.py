@@ -28,7 +28,7 @@ def test_all_that_a_process_is_told(shop):
     assert str(root).startswith("/home/alice/.cache/gitdeploy/my-shop-")
     assert told == {
         "APP_ENVIRONMENT": "development", "APP_LOCATION": "localhost", "APP_LOGS": f"{root}/var/log/apps/my-shop",
-        "APP_NAME": "my-shop", "APP_RELEASE": "v0", "APP_VERSION": "0" * 40, "APPLES": "3", "FRUIT": "plum",
+        "STATIC_URL": "/", "APP_NAME": "my-shop", "APP_RELEASE": "v0", "APP_VERSION": "0" * 40, "APPLES": "3", "FRUIT": "plum",
         "APP_SECRET_FILE": "/home/alice/.config/gitdeploy/secrets/my-shop.development",
         "HOME": f"{root}/var/cache/apps/my-shop/tmp", "LANG": "C.UTF-8", "PATH": "/opt/bin:/bin", "PYTHONPATH": f"{root}/lib",
         "PYTHONPYCACHEPREFIX": f"{root}/var/cache/apps/my-shop/pycache", "PYTHONUNBUFFERED": "1", "TERM": "xterm",

@@ -66,6 +66,17 @@ def test_the_four_forms(gitdeploy, shop):
     assert "['a']" in gitdeploy("run", ".", "bin/show.py", "a", cwd="shop", status=7)
 
 
+def test_a_job_is_run_whatever_its_time_is(gitdeploy, shop, files):
+    jobs = "cron:\n  nightly: 0 3 * * * bin/sort.sh all\n  names: {at: '@yearly', run: 'builtins:str apples', timeout: 5s}\n"
+    assert "there is no job 'nightly' in app.yaml; name one there" in gitdeploy("cron", "nightly", cwd="shop", status=1)
+    files({"shop/app.yaml": YAML + jobs})
+    assert gitdeploy("cron", "nightly", cwd="shop", status=3) == "plum all not inherited\n"
+    assert gitdeploy("cron", "shop", "names") == "apples\n"
+    for words in (["shop", "nightl"], ["shop"], ["shop", "nightly", "names"]):
+        assert "in app.yaml; write one of nightly, names" in gitdeploy("cron", *words, status=1)
+    assert "usage: cron [DIR] NAME" in gitdeploy("cron", status=2)
+
+
 def test_which_word_is_the_directory(gitdeploy, shop, files):
     assert gitdeploy("run", shop, "/") == "hello\n"
     files({"other/x": ""})
