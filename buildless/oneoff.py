@@ -14,10 +14,14 @@ import termios
 from pathlib import Path
 from typing import Any, Dict, List
 
-from buildless.command import MODULE, PROGRAM, Command, Job, argv, parse_command
+from buildless.command import MODULE, Command, Job, argv, parse_command
+from buildless.command import start as start_directory
+from buildless.environ import with_libraries
 from buildless.errors import CommandError
 from buildless.package import AppPackage
 
+LIBRARY = Path(__file__).absolute().parent.parent
+"""Where this package is, as the interpreter found it."""
 NOT_FOUND = 127
 CONSOLE = "buildless.console"
 
@@ -41,26 +45,17 @@ def job() -> None:
 def start(release: Path, told: Dict[str, Any]) -> None:
     """Become the command that was told of."""
     settings = json.loads((release / "settings").read_bytes())
-    tree = Path(os.path.realpath(release / "tree"))
+    package = AppPackage(release / "tree", [str(path) for path in settings.get("libraries", ())])
+    terminal = {"TERM": told["term"]} if told["term"] is not None else {}
+    variables = with_libraries({**settings["environ"], **terminal}, package, LIBRARY)
     try:
-        command = parse_command(told["words"], tree) if told["words"] else Command(MODULE, CONSOLE)
+        words = told["words"]
+        command = parse_command(words, package.directory, variables["PATH"]) if words else Command(MODULE, CONSOLE)
     except CommandError as error:
         sys.stderr.write(f"gitdeploy: {error}\n")
         sys.exit(NOT_FOUND)
-    job = Job(tree, tuple(str(path) for path in settings.get("libraries", ())), command, {})
-    line = argv(job)
-    become(line, environ(settings, told), tree if command.form == PROGRAM else library())
-
-
-def library() -> Path:
-    """Where this package is, as the interpreter found it."""
-    return Path(__file__).absolute().parent.parent
-
-
-def environ(settings: Dict[str, Any], told: Dict[str, Any]) -> Dict[str, str]:
-    """The variables of the release's processes; programs of the tree that are in Python find this package, too."""
-    terminal = {"TERM": told["term"]} if told["term"] is not None else {}
-    return {**settings["environ"], "PYTHONPATH": str(library()), **terminal}
+    job = Job(package.directory, package.libraries, command, {})
+    become(argv(job), variables, start_directory(job))
 
 
 def take_terminal() -> None:
