@@ -51,6 +51,6 @@ def steps(text: str) -> list[Command | File]:
             for one in re.split(r"^\$ ", content, flags=re.MULTILINE)[1:]:
                 line, *shown = one.splitlines()
                 found.append(Command(line, tuple(shown)))
-        elif named := re.search(r"``([\w./]+)``::\s*$", block["before"]):
+        elif named := re.search(r"``([\w./-]+)``::\s*$", block["before"]):
             found.append(File(named[1], content, "at the end of" in re.sub(r"\s+", " ", block["before"])))
     return found

@@ -6,12 +6,12 @@ import grp
 import hashlib
 import os
 import pwd
-import stat
 import subprocess
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable
 
 from buildless.errors import NodeError
+from buildless.node.acl import let_read
 
 SENDER = "gitdeploy"
 """The user that the server logs in as, and so the one that rsync writes as."""
@@ -97,23 +97,20 @@ class SystemOwners(Owners):
             os.chown(directory, user.pw_uid, user.pw_gid, follow_symlinks=False)
 
     def give_tree(self, app: str, top: Path, *, public: bool = False) -> None:
-        """What is new in a public directory gets the web server's group, as the directory has it (setgid)."""
+        """What the app makes in a public directory later the web server may read, too, whatever its mode says of others."""
         user = self.user(app)
-        group = grp.getgrnam(WEB).gr_gid if public else user.pw_gid
         os.chown(top, 0, 0)  # nobody but root gets in from here on
         top.chmod(0o700)
         for _, directories, files, inside in os.fwalk(top):
             for name in (*directories, *files):
-                os.chown(name, user.pw_uid, group, dir_fd=inside, follow_symlinks=False)
-            for name in directories if public else ():
-                if not os.path.islink(f"/proc/self/fd/{inside}/{name}"):
-                    os.chmod(name, 0o2750, dir_fd=inside)
-            for name in files if public else ():
-                if not os.path.islink(f"/proc/self/fd/{inside}/{name}"):
-                    mode = os.stat(name, dir_fd=inside).st_mode
-                    os.chmod(name, stat.S_IMODE(mode) | 0o040, dir_fd=inside)
-        os.chown(top, user.pw_uid, group)
-        top.chmod(0o2750 if public else 0o750)
+                os.chown(name, user.pw_uid, user.pw_gid, dir_fd=inside, follow_symlinks=False)
+                if public and not os.path.islink(path := f"/proc/self/fd/{inside}/{name}"):
+                    let_read(path, grp.getgrnam(WEB).gr_gid)
+        os.chown(top, user.pw_uid, user.pw_gid)
+        if public:
+            let_read(str(top), grp.getgrnam(WEB).gr_gid)
+        else:
+            top.chmod(0o750)
 
     def give_state(self, app: str, state: Path, *, public: bool) -> None:
         """The mode is said once: visitors are asking for what is public there."""

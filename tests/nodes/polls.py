@@ -6,47 +6,28 @@ The developer's PostgreSQL is that of the node, through ssh: so a test needs non
 from __future__ import annotations
 
 import os
-import re
 import socket
 import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
-from ..functional.session import Done, Running, Server, eventually, remove, run
+from ..functional.session import Running, eventually
 from ..functional.terminal import Terminal
-from ..walkthrough import Command, File, section, steps
-from .machines import ROOT, Machines, Node
+from .developer import Developer
+from .machines import Machines, Node
 
-TEXT = (ROOT / "docs" / "django.rst").read_text()
 PASSWORD = "apples and pears"
-SETTINGS = """\
-web: {{processes: 1}}
-environments:
-  production: {{nodes: [{node}]}}
-limits: {{boot: 30s, step: 400s}}
-"""
 
 
-class Developer:
-    """`directory` is where the commands are run, as `cd` has it."""
+class Polls(Developer):
+    """docs/django.rst."""
+
+    document = "django.rst"
 
     def __init__(self, machines: Machines, node: Node) -> None:
-        self.machines, self.node = machines, node
-        self.top = Path(tempfile.mkdtemp(prefix="gd-")).resolve()
-        self.server = Server(self.top, SETTINGS.format(node=node.name) + machines.lend(self.top / "h", node))
-        self.directory = self.server.user
+        super().__init__(machines, node)
         self.tunnel: subprocess.Popen[bytes] | None = None
 
-    def begin(self) -> Developer:
-        self.server.open()
-        programs = self.top / "bin"
-        programs.mkdir()
-        ssh = programs / "ssh"
-        ssh.write_text(f'#!/bin/sh\nexec /usr/bin/ssh -F {self.server.user}/ssh_config "$@"\n')
-        ssh.chmod(0o755)
-        path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-        self.env = {**self.server.env, "PATH": path, "TERM": "xterm-256color"}
+    def begin(self) -> Polls:
+        super().begin()
         self.postgresql()
         return self
 
@@ -75,34 +56,7 @@ class Developer:
         if self.tunnel is not None:
             self.tunnel.kill()
             self.tunnel.wait()
-        try:
-            self.server.close()
-        finally:
-            remove(self.top)
-
-    # What the document says.
-
-    def walk(self, title: str) -> None:
-        """Do all of a section; what its commands show must be in what they write."""
-        for step in steps(section(TEXT, title)):
-            if isinstance(step, File):
-                self.write(step)
-            elif step.line.startswith("cd "):
-                self.directory = self.directory / step.line.removeprefix("cd ")
-            else:
-                self.do(step)
-
-    def write(self, file: File) -> None:
-        path = self.directory / file.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text((path.read_text() if file.more else "") + ("\n\n" if file.more else "") + file.text)
-
-    def do(self, command: Command) -> None:
-        line = command.line.replace("deploy@HOST:2222", f"deploy@127.0.0.1:{self.server.ssh_port}")
-        line = line.replace("-p 2222 deploy@HOST", f"-p {self.server.ssh_port} deploy@127.0.0.1")
-        output = self.output(line)
-        missing = command.missing(re.sub(r"localhost:\d+", "localhost:8000", output.replace("\r", "\n")))
-        assert not missing, f"{command.line} does not write {missing}\n{output}"
+        super().close()
 
     def output(self, line: str) -> str:
         if "createsuperuser" in line:
@@ -112,7 +66,7 @@ class Developer:
             serving.until("Live: v1")
             serving.interrupt()
             return serving.wait().text
-        return self.done(line).text
+        return super().output(line)
 
     def typed(self, line: str) -> str:
         """At a terminal, with a password where one is asked for."""
@@ -126,14 +80,6 @@ class Developer:
             return terminal.seen
         finally:
             terminal.close()
-
-    # And what tests want besides.
-
-    def done(self, line: str, stdin: bytes | None = None) -> Done:
-        return run(("sh", "-c", line), self.env, self.directory, stdin, 500).ok()
-
-    def run(self, *words: str, stdin: bytes | None = None) -> Done:
-        return self.server.ssh(*words, stdin=stdin).ok()
 
     def ask(self, question: str, *choices: str) -> None:
         """Have the deployed application store a question."""

@@ -7,13 +7,13 @@ import re
 import pytest
 
 from ..functional.session import Running, eventually
-from .polls import PASSWORD, Developer
+from .polls import PASSWORD, Polls
 from .visitor import Browser
 
 
 @pytest.fixture(scope="module")
 def developer(machines, nodes):
-    developer = Developer(machines, nodes(names=["poll1"])[0])
+    developer = Polls(machines, nodes(names=["poll1"])[0])
     try:
         yield developer.begin()
     finally:

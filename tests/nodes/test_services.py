@@ -197,6 +197,19 @@ def test_uploads_are_served_below_what_the_tree_has_and_never_run(shop):
     assert shop.get("/up/b.txt").text == "uploaded"
 
 
+def test_what_gets_the_mode_of_its_directory_is_served(shop):
+    """Many programs give what they make the mode of what it is in: they may, and the web server reads it all the same."""
+    place = "os.environ['CONFIG_PUBLIC_FILES']"
+    mode = f"os.stat({place}).st_mode & 0o7777"
+    assert shop.do(f"os.mkdir({place} + '/like', {mode})") is None
+    assert shop.do(f"os.chmod({place} + '/like', {mode})") is None
+    shop.do(f"write({place} + '/like/it.txt', 'like it')")
+    assert shop.do(f"os.chmod({place} + '/like/it.txt', {mode} & 0o666)") is None
+    assert shop.get("/like/it.txt").text == "like it"
+    shop.do(f"os.chmod({place} + '/like/it.txt', 0o600)")
+    assert shop.get("/like/it.txt").text == '"well"'  # the application's: the file is private
+
+
 def test_a_link_in_the_place_of_public_files_leads_nowhere(shop):
     """nginx may read what the app itself cannot see: the trees of others, its own logs."""
     top = "os.path.dirname(os.environ['CONFIG_PUBLIC_FILES'])"
