@@ -41,6 +41,7 @@ class Plan:
     source: str  # git push, prepare, rollback, redeploy, config, catch up
     config: ConfigVars = field(default_factory=ConfigVars)
     services: tuple[Account, ...] = ()
+    waiting: tuple[str, ...] = ()  # those of them that are changed when the release is live
 
     @property
     def number(self) -> int:
