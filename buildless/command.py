@@ -6,6 +6,8 @@ A command has one of four forms, told apart by its first word:
 - ``bin/import.py data.csv``, a Python script of the tree, by its name or its ``#!`` line;
 - ``bin/backup.sh``, a shell script or any other program of the tree;
 - ``shop.tasks:clean all``, a function: it is called with the other words as strings.
+
+Where it says so, a fifth: ``psql``, a program that is installed. ``python`` is the application's own there.
 """
 
 from __future__ import annotations
@@ -22,11 +24,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 from typing import Callable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from buildless.errors import CommandError
 
-URL, SCRIPT, PROGRAM, FUNCTION = "url", "script", "program", "function"
+URL, SCRIPT, PROGRAM, FUNCTION, INSTALLED = "url", "script", "program", "function", "installed"
 MODULE = "module"  # for what is ours: python -m, in the application's process; no line that anybody writes names one
 TIMEOUT = 600.0  # seconds, unless another time is said
 KEPT = 1_000_000  # characters of output: of more, the end
@@ -34,6 +37,7 @@ TICK = 0.1  # seconds between looks whether it has ended, as what it started may
 ADVICE = "write a URL path (/setup), a file of the tree (bin/import.py), or module:function"
 
 FUNCTION_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+PYTHONS = ("python", "python3")
 _PATH = re.compile(r"/(?!/)[!-~]*")
 _PYTHON = re.compile(rb"#!\s*\S*?(?:/env\s+(?:-S\s+)?)?(?:\S*/)?python[0-9.]*\b")
 
@@ -67,8 +71,10 @@ class Result:
     reason: str = ""
 
 
-def parse_command(command: Union[str, Sequence[str]], directory: Path) -> Command:
+def parse_command(command: Union[str, Sequence[str]], directory: Path, path: Optional[str] = None) -> Command:
     """The command that a line, or words, name for the application in `directory`. Raises CommandError.
+
+    With `path`, such as PATH, it may be a program that is installed there.
 
     >>> parse_command("shop.tasks:clean 'all of it' now", Path("/srv/shop"))
     Command(form='function', name='shop.tasks:clean', arguments=('all of it', 'now'))
@@ -91,7 +97,22 @@ def parse_command(command: Union[str, Sequence[str]], directory: Path) -> Comman
         return _url(name, arguments)
     if FUNCTION_NAME.fullmatch(name):
         return Command(FUNCTION, name, arguments)
+    if path is not None and not os.path.lexists(directory / name):
+        return Command(INSTALLED, _installed(name, path), arguments)
     return Command(_form(name, directory), os.path.normpath(name), arguments)
+
+
+def _installed(name: str, path: str) -> str:
+    """Where a program is installed. Raises CommandError if it is not."""
+    if name in PYTHONS:
+        return name
+    program = None if "/" in name else which(name, path=path)
+    if program is None:
+        where = "" if "/" in name else ", and no such program is installed"
+        raise CommandError(
+            f"{name!r}: there is no such file in the tree{where}; commit it, or name its package under deb:"
+        )
+    return program
 
 
 def _url(name: str, arguments: Tuple[str, ...]) -> Command:
@@ -126,6 +147,8 @@ def _form(name: str, directory: Path) -> str:
 def argv(job: Job) -> List[str]:
     """The command line of a job's process. Python and the application's code meet in `buildless.inside`."""
     command = job.command
+    if command.form == INSTALLED:
+        return [job.python if command.name in PYTHONS else command.name, *command.arguments]
     if command.form == PROGRAM:
         path = str(job.directory / command.name)
         return [*([] if os.access(path, os.X_OK) else ["/bin/sh"]), path, *command.arguments]
@@ -142,7 +165,8 @@ def argv(job: Job) -> List[str]:
 def start(job: Job) -> Path:
     """The directory that a job's process starts in."""
     # python -m looks in the directory it starts in: ours, until `inside` has found buildless and goes to the application's.
-    return job.directory if job.command.form == PROGRAM else Path(__file__).absolute().parent.parent
+    programs = (PROGRAM, INSTALLED)
+    return job.directory if job.command.form in programs else Path(__file__).absolute().parent.parent
 
 
 def perform(job: Job, timeout: float, on_output: Optional[Callable[[str], None]] = None) -> Result:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, Optional, TypedDict
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict, Mapping, Optional, TypedDict
 
 from buildless.description import Description
+
+if TYPE_CHECKING:
+    from buildless.package import AppPackage
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -29,6 +34,16 @@ class Injected(Always, total=False):
 
     config: Optional[str]
     static_url: str
+
+
+def with_libraries(variables: Mapping[str, str], package: AppPackage, library: Path) -> Dict[str, str]:
+    """`variables`, with what makes every Python that a process starts the application's own (buildless/start/sitecustomize.py).
+
+    `library` is the directory that has this package, as the process is to find it.
+    """
+    own = [package.directory, *(package.directory / path for path in package.description.paths)]
+    path = os.pathsep.join(map(str, [library / "buildless" / "start", *own, *package.libraries]))
+    return {**variables, "PYTHONPATH": path, "APP_DIRECTORY": str(package.directory)}
 
 
 def environ(

@@ -15,10 +15,14 @@ import termios
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
 
-from buildless.command import MODULE, PROGRAM, Command, Job, argv, parse_command
+from buildless.command import MODULE, Command, Job, argv, parse_command
+from buildless.command import start as start_directory
+from buildless.environ import with_libraries
 from buildless.errors import CommandError
 from buildless.package import AppPackage
 
+LIBRARY = Path(__file__).absolute().parent.parent
+"""Where this package is, as the interpreter found it."""
 NOT_FOUND = 127
 CONSOLE = "buildless.console"
 
@@ -59,22 +63,13 @@ def start(release: Path, told: Dict[str, Any]) -> None:
 def command(release: Path, told: Dict[str, Any]) -> Start:
     """What becomes the command that was told of, in the environment of the release's processes. Raises CommandError."""
     settings = json.loads((release / "settings").read_bytes())
-    tree = Path(os.path.realpath(release / "tree"))
-    found = parse_command(told["words"], tree) if told["words"] else Command(MODULE, CONSOLE)
-    job = Job(tree, tuple(str(path) for path in settings.get("libraries", ())), found, {})
-    return Start(argv(job), environ(settings, told), tree if found.form == PROGRAM else library())
-
-
-def library() -> Path:
-    """Where this package is, as the interpreter found it."""
-    return Path(__file__).absolute().parent.parent
-
-
-def environ(settings: Dict[str, Any], told: Dict[str, Any]) -> Dict[str, str]:
-    """The variables of the release's processes; programs of the tree that are in Python find this package, too."""
+    package = AppPackage(release / "tree", [str(path) for path in settings.get("libraries", ())])
     terminal = {"TERM": told["term"]} if told["term"] is not None else {}
     own = settings["test_environ" if told.get("tests") else "environ"]
-    return {**own, "PYTHONPATH": str(library()), **terminal}
+    variables, words = with_libraries({**own, **terminal}, package, LIBRARY), told["words"]
+    found = parse_command(words, package.directory, variables["PATH"]) if words else Command(MODULE, CONSOLE)
+    job = Job(package.directory, package.libraries, found, {})
+    return Start(argv(job), variables, start_directory(job))
 
 
 def take_terminal() -> None:

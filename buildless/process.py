@@ -8,23 +8,22 @@ say that it is ready. Exit status: 0 after SIGTERM, 2 for a release that cannot 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
 from pathlib import Path
-from shutil import which
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from buildless import command
+from buildless.environ import with_libraries
 from buildless.errors import BuildlessError
 from buildless.notify import send
 from buildless.package import AppPackage
 from buildless.processes import Process
 from buildless.release import Release, enter, read_release
 
-START = Path(__file__).absolute().parent / "start"
-"""What is first on PYTHONPATH: its sitecustomize.py makes every Python the application's own."""
+LIBRARY = Path(__file__).absolute().parent.parent
+"""Where this package is, as the interpreter found it."""
 
 HASTY, LONGEST = 10.0, 60.0
 """Seconds: a worker that ended sooner after its start waits before the next one, each time twice as long, so long at most."""
@@ -32,10 +31,7 @@ HASTY, LONGEST = 10.0, 60.0
 
 def environ(release: Release) -> Dict[str, str]:
     """The environment of a command: the application's, and how Python programs find its libraries."""
-    package = release.package
-    own = [package.directory, *(package.directory / path for path in package.description.paths)]
-    path = os.pathsep.join(map(str, [START, *own, *package.libraries]))
-    return {**release.environ, "PYTHONPATH": path, "APP_DIRECTORY": str(package.directory)}
+    return with_libraries(release.environ, release.package, LIBRARY)
 
 
 def argv(words: Sequence[str], package: AppPackage, path: str, python: str) -> Tuple[str, ...]:
@@ -43,22 +39,12 @@ def argv(words: Sequence[str], package: AppPackage, path: str, python: str) -> T
 
     Raises BuildlessError.
     """
-    name, arguments = words[0], tuple(words[1:])
-    if ":" in name or os.path.lexists(package.directory / name):
-        found = command.parse_command(words, package.directory)
-        if found.form == command.SCRIPT:
-            return (python, found.name, *arguments)
-        if found.form == command.PROGRAM:
-            where = os.path.join(str(package.directory), found.name)
-            return (*(() if os.access(where, os.X_OK) else ("/bin/sh",)), where, *arguments)
-        return tuple(command.argv(command.Job(package.directory, package.libraries, found, {}, python)))
-    program = None if "/" in name else which(name, path=path)
-    if program is None:
-        where = "" if "/" in name else ", and no such program is installed"
-        raise BuildlessError(
-            f"{json.dumps(name)}: there is no such file in the tree{where}; commit it, or name its package under deb:"
-        )
-    return (program, *arguments)
+    found = command.parse_command(words, package.directory, path)
+    if found.form == command.URL:
+        raise BuildlessError(f"{words[0]} is a URL path, which no process can be; write a program")
+    if found.form == command.SCRIPT:
+        return (python, found.name, *found.arguments)
+    return tuple(command.argv(command.Job(package.directory, package.libraries, found, {}, python)))
 
 
 def work(release: Release, name: str, process: Process, manager: Optional[str]) -> None:

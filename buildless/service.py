@@ -100,6 +100,10 @@ class Service:
         """Make what is not there yet; safe to repeat. Returns the port, if it is the app's own."""
         raise NotImplementedError
 
+    def interrupts(self, before: Account, account: Account) -> bool:
+        """Whether `install` would interrupt what runs as `before` says: that is for when the release that asks for it is live."""
+        return False
+
     def check(self, home: AppLayout, account: Account) -> None:
         """Use it as the application would. Raises NodeError."""
         raise NotImplementedError

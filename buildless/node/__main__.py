@@ -64,7 +64,7 @@ def answer(
                 f"the node was set up by another version, which cannot do {name}; run: gitdeploy setup-node NODE"
             )
         alone = name not in QUESTIONS and "app" in request
-        if name == FIRST:
+        if name == FIRST and layout.app(request["app"]).home.is_dir():
             turns.begin(layout.app(request["app"]).name)
         with turns.take(layout.app(request["app"]).name) if alone else nullcontext():
             done = verbs[name](layout, **request)

@@ -25,14 +25,19 @@ from buildless.service import Account, Service
 KEPT = 3  # backups that the server asked for by itself; earlier ones go
 STALE = 86_400.0  # seconds after which a file of somebody who never came back goes
 MOST = 1 << 20  # bytes of one piece
+LIMIT = 120.0  # seconds that another app is waited for
+PAUSE = 0.05
 
 Answer = Dict[str, Any]
 
 
 def services(
-    layout: Layout, app: str, *, services: List[Mapping[str, Any]], timeout: float
+    layout: Layout, app: str, *, services: List[Mapping[str, Any]], timeout: float, live: bool = False
 ) -> Generator[str, None, Answer]:
-    """Make what an app asks for; what it asks for no more stays as it is. Says the ports that are its own."""
+    """Make what an app asks for; what it asks for no more stays as it is. Says the ports that are its own.
+
+    Until the release that asks is `live`, what another one uses is not interrupted: it says what waits for that.
+    """
     home = layout.app(app)
     wanted = [accounts.checked(home.name, one) for one in services]
     found = {}
@@ -46,24 +51,41 @@ def services(
             systemd.ask("disable", "--now", "--quiet", *service.surplus, timeout=systemd.STOP)
         before = accounts.kept(home).get(service.name)
         account = replace(account, port=before.port if before else 0)
-        with alone(layout):
+        waits = before is not None and not live and service.interrupts(before, account)
+        if waits and before is not None:
+            account = replace(account, options=before.options)
+        with alone(layout, timeout):
             if service.port:
                 firewall.install(layout, [account])  # before it listens
             account = replace(account, port=service.install(home, account))
             accounts.keep(home, account)
         service.check(home, account)
         port = account.port
-        found[service.name] = {"port": port, "new": before is None}
+        found[service.name] = {"port": port, "new": before is None, "waits": waits}
     return {"services": found}
 
 
 @contextmanager
-def alone(layout: Layout) -> Iterator[None]:
+def alone(layout: Layout, timeout: float = LIMIT) -> Iterator[None]:
     """One app at a time: what is the same for all of them, such as pg_hba.conf, is read, changed and written."""
     layout.run.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + timeout
     with open(layout.run / "services.lock", "ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        while not locked(lock):
+            if time.monotonic() > until:
+                raise NodeError(
+                    f"another app has been at what all have in common here for {timeout:g} s; push again later"
+                )
+            time.sleep(PAUSE)
         yield  # closing the file ends the lock
+
+
+def locked(lock: BinaryIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def backup(layout: Layout, app: str, *, services: List[str], about: Mapping[str, Any], keep: bool) -> Answer:
@@ -133,20 +155,29 @@ def backup_write(layout: Layout, app: str, *, file: str | None, offset: int, dat
         tidy(home)
         file = f"got-{secrets.token_hex(8)}"
         home.backup(file).touch(mode=0o600, exist_ok=False)
+    path = passing(home, file)
     try:
-        with open(home.backup(file), "r+b") as opened:
+        with open(path, "r+b") as opened:
             opened.seek(int(offset))
             opened.truncate()
             opened.write(base64.b64decode(data, validate=True))
     except OSError:
-        home.backup(file).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
         raise
     return {"file": file}
 
 
 def backup_remove(layout: Layout, app: str, *, file: str) -> Answer:
-    layout.app(app).backup(file).unlink(missing_ok=True)
+    passing(layout.app(app), file).unlink(missing_ok=True)
     return {}
+
+
+def passing(home: AppLayout, file: str) -> Path:
+    """A backup on its way to or from somebody. Those that are kept are nobody's to change."""
+    path = home.backup(file)
+    if not file.startswith(("got-", "sent-")):
+        raise NodeError(f"the backup {file} is kept, and is not changed; see: backups")
+    return path
 
 
 def restore(layout: Layout, app: str, *, file: str, of: str, services: List[str]) -> Answer:

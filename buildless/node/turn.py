@@ -48,9 +48,17 @@ class Turns:
         with turn(self.directory / ".lock", app):
             if app not in self.begun:
                 self.begin(app)
-            elif (self.directory / app).read_text() != self.mine:
+            elif not self.came_last(app):
                 raise NodeError(f"somebody else has begun to work on {app}; push again")
             yield
+            if not self.came_last(app):  # nothing is left of the app, not even this
+                self.begun.remove(app)
+
+    def came_last(self, app: str) -> bool:
+        try:
+            return (self.directory / app).read_text() == self.mine
+        except FileNotFoundError:
+            return False
 
 
 @contextmanager

@@ -82,13 +82,16 @@ class Mysql(Service):
         with open(self.before(home).with_suffix(".part"), "wb") as file:
             os.chmod(file.name, 0o600)
             self.dump(home, account, file)
+            file.flush()
+            os.fsync(file.fileno())
         self.before(home).with_suffix(".part").rename(self.before(home))
+        remember(home.backups)
         try:
             self.put(home, account, self.new(home))
         except NodeError:
             self.mend(home, account)
             raise
-        self.before(home).unlink()
+        self.done(home)
 
     def put(self, home: AppLayout, account: Account, path: Path) -> None:
         root(drop_sql(account.name) + create_sql(account.name))
@@ -98,7 +101,12 @@ class Mysql(Service):
         """A swap was interrupted: what there was before comes back."""
         if self.before(home).exists():
             self.put(home, account, self.before(home))
-            self.before(home).unlink()
+            self.done(home)
+
+    def done(self, home: AppLayout) -> None:
+        """What was there before is not needed any more, also not after a power cut: it would undo what was told to be done."""
+        self.before(home).unlink()
+        remember(home.backups)
 
     def drop(self, home: AppLayout, account: Account) -> None:
         root(drop_sql(f"{account.name}_0new"))
@@ -134,6 +142,15 @@ class Nameless:
     def end(self) -> None:
         """Pass on what was waited for."""
         self.out.write(self.rest)
+
+
+def remember(directory: Path) -> None:
+    """Have the disk know the names of a directory as they are now."""
+    held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(held)
+    finally:
+        os.close(held)
 
 
 def listen(home: AppLayout) -> None:

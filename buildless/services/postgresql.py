@@ -67,7 +67,7 @@ class Postgresql(Service):
         return 0
 
     def extend(self, account: Account, name: str) -> None:
-        psql(name, extension_sql(account.name, account.options.get("extensions", ()), self.trusted))
+        psql(name, extension_sql(name, account.name, account.options.get("extensions", ()), self.trusted))
 
     def check(self, home: AppLayout, account: Account) -> None:
         tool.run(("psql", *QUIET, "--command=SELECT 1", *target(account, account.name)), env=login(account))
@@ -87,7 +87,7 @@ class Postgresql(Service):
         with tempfile.NamedTemporaryFile() as listed, tempfile.NamedTemporaryFile("w") as chosen:
             tool.write(("pg_restore", "--list"), dumped, stdout=listed, **nobody)
             listed.seek(0)
-            chosen.write(wanted(listed.read().decode("utf-8", "replace")))
+            chosen.write(wanted(listed.read().decode("utf-8", "replace"), self.trusted))
             chosen.flush()
             os.chmod(chosen.name, 0o644)
             dumped.seek(0)
@@ -110,10 +110,11 @@ QUIET = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERRO
 
 
 def psql(name: str, sql: str) -> str:
-    """Have the superuser do something in a database."""
+    """Have the superuser do something in a database, where names mean what they mean to PostgreSQL, whatever its owner has set."""
     user = pwd.getpwnam("postgres")
     who: Dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": ()}
-    return tool.run(("psql", *QUIET, f"--dbname={name}", "--file=-"), sql, **who)
+    options = {"PGOPTIONS": "-c search_path=pg_catalog"}
+    return tool.run(("psql", *QUIET, f"--dbname={name}", "--file=-"), sql, env=options, **who)
 
 
 def target(account: Account, name: str) -> Tuple[str, ...]:
@@ -163,15 +164,28 @@ def open_sql(name: str) -> str:
     return f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS true;\n"
 
 
-def extension_sql(owner: str, extensions: Tuple[str, ...], trusted: Tuple[str, ...]) -> str:
-    """Extensions: `trusted` ones as the superuser, others as the owner of the database, so that PostgreSQL decides."""
-    made = [f"CREATE EXTENSION IF NOT EXISTS {identifier(name)};\n" for name in trusted]
+def extension_sql(name: str, owner: str, extensions: Tuple[str, ...], trusted: Tuple[str, ...]) -> str:
+    """Extensions of the database `name`: others than the `trusted` ones as its owner, so that PostgreSQL decides.
+
+    What the superuser makes gets a schema of his own, of its name: the script of an extension finds what is in its schema, and in
+    `public` the owner may have put functions for it to find (https://www.postgresql.org/docs/15/extend-extensions.html, 38.17.6).
+    """
+    made = []
+    for one in trusted:
+        schema = identifier(one)
+        made.append(unless(f"SELECT FROM pg_extension WHERE extname = '{one}'", f"CREATE SCHEMA {schema}"))
+        made.append(
+            f"CREATE EXTENSION IF NOT EXISTS {schema} SCHEMA {schema};\nGRANT USAGE ON SCHEMA {schema} TO PUBLIC;\n"
+        )
+    if trusted:
+        path = ", ".join(['"$user"', "public", *map(identifier, trusted)])
+        made.append(f"ALTER DATABASE {identifier(name)} SET search_path = {path};\n")
     if "postgis" in trusted:
-        made.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON spatial_ref_sys TO {identifier(owner)};\n")
-    own = [name for name in extensions if name not in trusted]
+        made.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON postgis.spatial_ref_sys TO {identifier(owner)};\n")
+    own = [one for one in extensions if one not in trusted]
     if own:
-        made.append(f"SET ROLE {identifier(owner)};\n")
-        made += [f"CREATE EXTENSION IF NOT EXISTS {identifier(name)};\n" for name in own]
+        made.append(f"SET ROLE {identifier(owner)};\nSET search_path = public;\n")
+        made += [f"CREATE EXTENSION IF NOT EXISTS {identifier(one)};\n" for one in own]
     return "SET client_min_messages = warning;\n" + "".join(made)
 
 
@@ -190,13 +204,11 @@ def drop_sql(name: str) -> str:
     return f"SET client_min_messages = warning;\nDROP DATABASE IF EXISTS {identifier(name)} WITH (FORCE);\n"
 
 
-def wanted(listed: str) -> str:
-    """The lines of ``pg_restore --list`` without those about extensions, which the database has before it is filled."""
-    return "".join(
-        f"{line}\n"
-        for line in listed.splitlines()
-        if not re.match(r"\d+; \d+ \d+ (EXTENSION|COMMENT - EXTENSION) ", line)
-    )
+def wanted(listed: str, trusted: Tuple[str, ...] = ()) -> str:
+    """The lines of ``pg_restore --list`` without what the database has before it is filled: extensions, schemas of trusted ones."""
+    names = "|".join(map(re.escape, trusted)) or "(?!)"
+    there = re.compile(rf"\d+; \d+ \d+ ((EXTENSION|COMMENT - EXTENSION) |SCHEMA - ({names}) )")
+    return "".join(f"{line}\n" for line in listed.splitlines() if not there.match(line))
 
 
 def listen(account: Account) -> None:

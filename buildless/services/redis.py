@@ -64,6 +64,9 @@ class Redis(Service):
     def data(self, home: AppLayout) -> Path:
         return home.node.accounts.parent / "redis" / home.name
 
+    def interrupts(self, before: Account, account: Account) -> bool:
+        return before.options != account.options  # it reads them when it starts
+
     def check(self, home: AppLayout, account: Account) -> None:
         ask(account, "PING")
 

@@ -27,7 +27,7 @@ from .examination import Examination
 from .lifecycle import Lifecycle
 from .onnode import OnNode
 from .onnodes import OnNodes
-from .services import provide
+from .services import change, provide
 from .site import Site
 from .stages import Plan
 
@@ -174,6 +174,8 @@ class Deploy(Attempt):
             if not self.plan.only_prepares:
                 await self.stage("activate", self.nodes.switch())
                 self.record(self.plan)
+                if self.plan.waiting:
+                    await self.stage("services", change(self.site, self.plan, self.nodes, self.report))
             if self.own is not None:
                 await self.own.resume()
             self.announce(self.plan)

@@ -12,7 +12,7 @@ from buildless.service import Account, Service
 from buildless.wanted import Options
 
 from ..config import EMBEDDED, Environment
-from ..errors import Refused
+from ..errors import GitdeployError, Refused
 from ..names import Place
 from ..nodes.node import Say
 from .onnodes import OnNodes
@@ -97,10 +97,11 @@ def accounts(
 
 
 async def provide(site: Site, plan: Plan, nodes: OnNodes, report: Report) -> Plan:
-    """Have the services made that are ours to make; returns the plan with what the node says of them."""
-    ours = [account for account in plan.services if not account.url]
-    name = node_of(site.environment(plan.place), [account.service for account in ours])
-    limit = site.config.limits.step
+    """Have the services made that are ours to make, without an interruption of what is live.
+
+    Returns the plan with what the node says of them.
+    """
+    name, request = asking(site, plan)
     begun = False
 
     def say(text: str) -> None:
@@ -110,14 +111,33 @@ async def provide(site: Site, plan: Plan, nodes: OnNodes, report: Report) -> Pla
             begun = True
         report.detail(f"{name}: {text}")
 
-    request = {"app": plan.key, "services": [account.request() for account in ours], "timeout": limit}
     answer = await ask(site, name, nodes, request, say)
     for one, told in answer.items():
         if told["new"]:
             say(f"{one} is there")
     ports = {one: told["port"] for one, told in answer.items()}
     made = tuple(replace(account, port=ports.get(account.service, 0)) for account in plan.services)
-    return replace(plan, services=made)
+    return replace(plan, services=made, waiting=tuple(one for one, told in answer.items() if told["waits"]))
+
+
+async def change(site: Site, plan: Plan, nodes: OnNodes, report: Report) -> None:
+    """The release is live: have the services changed that this would have interrupted before. A failure is said, and no more."""
+    name, request = asking(site, plan)
+    report.step(f"Changing {', '.join(plan.waiting)}")
+    try:
+        await ask(site, name, nodes, {**request, "live": True}, lambda text: report.detail(f"{name}: {text}"))
+    except GitdeployError as error:
+        report.error(
+            f"{', '.join(plan.waiting)}: {error}; it goes on as it was: look at it, then redeploy {plan.place.app}"
+        )
+
+
+def asking(site: Site, plan: Plan) -> tuple[str, dict[str, object]]:
+    """The node of the services, and what it is asked for."""
+    ours = [account for account in plan.services if not account.url]
+    name = node_of(site.environment(plan.place), [account.service for account in ours])
+    services = [account.request() for account in ours]
+    return name, {"app": plan.key, "services": services, "timeout": site.config.limits.step}
 
 
 async def ask(

@@ -46,6 +46,7 @@ class Plan:
     services: tuple[Account, ...] = ()
     static_url: str = "/"  # what its static files are below, for processes of this version
     mail: tuple[str, ...] = ()  # the addresses that it takes
+    waiting: tuple[str, ...] = ()  # those of them that are changed when the release is live
 
     @property
     def number(self) -> int:

@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildless.command import MODULE, PROGRAM, Job, argv, parse_command
+from buildless.command import INSTALLED, MODULE, PROGRAM, Job, argv, parse_command
 from buildless.command import Command as AppCommand
 from buildless.configuration import Configuration
 from buildless.debs import debs
 from buildless.description import Description
 from buildless.development import development_environ, settings_file
+from buildless.environ import with_libraries
 from buildless.errors import BuildlessError, CommandError, DocumentError, LoadError
 from buildless.node.facts import missing_debs, python_version
 from buildless.node.layout import AppLayout, Layout
@@ -128,7 +129,8 @@ class Development:
 
     def injected(self) -> dict[str, str]:
         """The variables of a process that the person starts by hand."""
-        given = AppPackage(self.top).environ(
+        package = AppPackage(self.top)
+        given = package.environ(
             app=self.name,
             environment=ENVIRONMENT,
             release="v0",
@@ -141,12 +143,12 @@ class Development:
             base={"TERM": self.environ.get("TERM", "dumb")},
             config=(self.description.config or Configuration()).place(None, str(self.top)),
         )
-        return {**given, **self.outside, "PYTHONPATH": str(self.library)}
+        return with_libraries({**given, **self.outside}, package, self.library)
 
     def command(self, words: Sequence[str]) -> Command:
-        """What runs a command of the application, in one of its four forms. Raises Refused for one that names nothing."""
+        """What runs a command of the application, or a program that is installed. Raises Refused for one that names nothing."""
         try:
-            return self._started(parse_command(words, self.top))
+            return self._started(parse_command(words, self.top, self.path))
         except CommandError as error:
             raise Refused(str(error)) from error
 
@@ -156,7 +158,7 @@ class Development:
 
     def _started(self, command: AppCommand) -> Command:
         job = Job(self.top, (), command, {}, self.python)
-        where = self.top if command.form == PROGRAM else self.library  # python -m looks there first
+        where = self.top if command.form in (PROGRAM, INSTALLED) else self.library  # python -m looks there first
         return Command(tuple(argv(job)), self.injected(), str(where))
 
 

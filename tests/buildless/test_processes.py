@@ -145,7 +145,7 @@ def test_every_python_that_a_process_starts_is_the_applications(tmp_path):
     package = AppPackage(tmp_path / "tree", [str(tmp_path / "wheels")])
     variables = process.environ(Release(tmp_path, package, {"PATH": os.defpath}, WebLimits()))
     start = str(library / "buildless" / "start")
-    variables["PYTHONPATH"] = variables["PYTHONPATH"].replace(str(process.START), start)
+    variables["PYTHONPATH"] = variables["PYTHONPATH"].replace(str(process.LIBRARY / "buildless" / "start"), start)
     code = "import one, two, three, os, sys; print([os.path.basename(p) for p in sys.path[:6]], os.environ['EARLY'])"
     said = subprocess.run([sys.executable, "-c", code], env=variables, cwd="/", capture_output=True, text=True)
     assert said.stdout == "['', 'tree', 'lib', 'more', 'wheels', 'start'] yes\n", said

@@ -300,7 +300,7 @@ class Server:
         files, refs, processes = self.files(), self.refs(), self.processes()
         yield
         eventually("the processes are as before", lambda: self.processes().keys() == processes.keys(), 15)
-        assert self.files() == files
+        assert self.files() == files, sorted(self.files() ^ files)
         assert self.refs() == refs
 
     def refs(self) -> str:

@@ -51,7 +51,8 @@ while True:
     print("heard", line, flush=True)
 """
 FILES = {
-    "app.yaml": PYTHON, "hello.py": "print('begun')\n" + HELLO % "one",
+    "app.yaml": PYTHON + "paths: lib\n", "lib/fruits.py": "ALL = ['apple', 'pear']\n",
+    "hello.py": "print('begun')\n" + HELLO % "one",
     "bin/show.py": SHOW, "bin/count.py": COUNT, "bin/echo.py": ECHO, "bin/many.py": MANY, "bin/wait.py": WAIT,
     "bin/size.py": SIZE, "bin/sort.sh": 'echo "$APP_NAME $1" >&2; exit 3\n',
     "tasks.py": "def add(*words):\n    return '+'.join(words)\n",
@@ -101,7 +102,19 @@ def test_the_four_forms(server: Server, app: App) -> None:
     sorted_ = person.ssh("run", "fruit", "bin/sort.sh", "x")
     assert (sorted_.status, sorted_.out, sorted_.err) == (3, "", "fruit x\n")
     nothing = person.ssh("run", "fruit", "bin/nothing.py")
-    assert nothing.status == 127 and "there is no such file in the tree; write a URL path" in nothing.err
+    assert nothing.status == 127 and "there is no such file in the tree; commit it" in nothing.err
+
+
+def test_a_program_that_is_installed(server: Server, app: App) -> None:
+    """Python is the application's own, and so is every one that a program starts."""
+    person = alice(server)
+    code = "'import tasks, fruits; print(tasks.add(*fruits.ALL))'"
+    assert person.ssh("run", "fruit", "python", "-c", code).ok().out == "apple+pear\n"
+    code = "'python3 -c \"import fruits; print(fruits.ALL[0])\"; echo $APP_NAME'"
+    assert person.ssh("run", "fruit", "sh", "-c", code).ok().out == "apple\nfruit\n"
+    nothing = person.ssh("run", "fruit", "peel")
+    assert nothing.status == 127
+    assert "'peel': there is no such file in the tree, and no such program is installed; commit it" in nothing.err
 
 
 def test_standard_input_is_sent_along_to_its_end(server: Server, app: App) -> None:

@@ -78,6 +78,7 @@ class Keeper:
         yaml = f"platform: python, wsgi\napp: keeper:application\nservices: {services}\n" + (
             f"deb: [{deb}]\n" if deb else ""
         )
+        self.yaml, self.code = yaml, CODE
         self.app.commit("Keep notes", {"app.yaml": yaml, "keeper.py": CODE, "static/a.txt": "of the tree"})
 
     def push(self, remote: str = "deploy"):

@@ -92,6 +92,28 @@ def test_a_dump_that_does_not_load_changes_nothing(yard, shop, tmp_path):
     assert shop.do("sql('SELECT * FROM kept')") == []
 
 
+def test_what_would_interrupt_a_service_waits_until_the_release_is_live(yard, shop):
+    def started():
+        return yard.node.ssh("systemctl", "show", "-P", "InvocationID", "service-shop-redis.service")
+
+    before = started()
+    assert before.strip()
+    larger = {"app.yaml": shop.yaml.replace("services: mysql, redis,", "services: {mysql: , redis: {memory: 99MB},").replace(
+        "memcached, rabbitmq\n", "memcached: , rabbitmq: }\n")}  # fmt: skip
+    shop.app.commit("More memory, and a mistake", {**larger, "keeper.py": "import nothing_of_that_name\n"})
+    shop.push().refused("No module named 'nothing_of_that_name'")
+    assert started() == before
+    shop.app.commit("More memory", {**larger, "keeper.py": shop.code})
+    told = shop.push().ok().text
+    assert told.index("Starting v") < told.index("Changing redis")
+    assert started() != before
+    assert shop.do("redis('INFO', 'memory')").count("'maxmemory': 99000000,") == 1
+    shop.app.commit("The same", {"more.txt": "more"})
+    now = started()
+    assert "Changing" not in shop.push().ok().text
+    assert started() == now
+
+
 def test_a_machine_that_was_switched_off_in_a_restore_mends_itself(yard, shop):
     """What MariaDB had before is in a file while a dump is put in its place; the next push finds it."""
     shop.do("sql('CREATE TABLE IF NOT EXISTS mended (id int)')")

@@ -1,6 +1,7 @@
 """The verbs about services, on the files of a node without root."""
 
 import base64
+import fcntl
 import json
 import os
 import stat
@@ -51,7 +52,7 @@ def node(tmp_path):
 
 
 def test_they_are_made_once(node):
-    assert node.make("files")["services"] == {"files": {"port": 0, "new": False}}
+    assert node.make("files")["services"] == {"files": {"port": 0, "new": False, "waits": False}}
     assert (node.home.state / "files" / "a").read_text() == "apples"
     assert stat.S_IMODE(node.home.accounts.stat().st_mode) == 0o700
     assert {stat.S_IMODE(path.stat().st_mode) for path in node.home.accounts.iterdir()} == {0o600}
@@ -209,3 +210,20 @@ def test_accounts_are_nobodys_business(node):
     kept = json.loads((node.home.accounts / "files.json").read_text())
     assert kept["password"] == PASSWORD
     assert os.stat(node.layout.accounts).st_mode & 0o077 == 0
+
+
+def test_backups_that_are_kept_are_nobodys_to_change(node):
+    kept = node.backup(services=[], about=ABOUT, keep=True)["file"]
+    before = node.home.backup(kept).read_bytes()
+    for change in (lambda: node.backup_write(file=kept, offset=0, data=""), lambda: node.backup_remove(file=kept)):
+        with pytest.raises(NodeError, match="is kept, and is not changed; see: backups"):
+            change()
+    assert node.home.backup(kept).read_bytes() == before
+
+
+def test_services_of_another_app_are_not_waited_for_without_an_end(node):
+    with open(node.layout.run / "services.lock", "ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(NodeError, match=r"another app has been at what all have in common here for 0\.2 s"):
+            wanted = [{"service": "files", "password": PASSWORD, "options": {}, "host": "", "clients": []}]
+            node.services(services=wanted, timeout=0.2)

@@ -37,6 +37,12 @@ def other(tmp_path):
     node.process.stdout.close()
 
 
+def end(node):
+    node.process.stdin.close()
+    node.process.wait(10)
+    node.process.stdout.close()
+
+
 def until(true):
     end = time.monotonic() + 10
     while not true():
@@ -70,6 +76,7 @@ def test_questions_and_other_apps_disturb_nobody(slow, other):
 def test_what_comes_late_is_refused(other, tmp_path):
     """A deploy was cut off; what it had sent arrives when the server has put the node in order already."""
     cut_off = Node(tmp_path / "root")
+    cut_off.version(A, {"one": "1"})
     assert "ok" in cut_off.ask("survey", debs=[], python=None)
     assert "ok" in other.ask("prune", keep=[])
     late = cut_off.ask("receive", version=A, base=None, without=[])
@@ -77,9 +84,18 @@ def test_what_comes_late_is_refused(other, tmp_path):
     assert "ok" in other.ask("prune", keep=[])
     assert "ok" in cut_off.ask("survey", debs=[], python=None), "it begins anew"
     assert "ok" in cut_off.ask("prune", keep=[])
-    cut_off.process.stdin.close()
-    cut_off.process.wait(10)
-    cut_off.process.stdout.close()
+    end(cut_off)
+
+
+def test_nothing_is_left_of_an_app_and_what_comes_late_is_refused_all_the_same(other, tmp_path):
+    cut_off = Node(tmp_path / "root")
+    assert "ok" in cut_off.ask("receive", version=A, base=None, without=[])
+    for _ in range(2):
+        assert "ok" in other.ask("forget")
+        assert not (tmp_path / "root/srv/apps/shop").exists() and not list((tmp_path / "root/run").rglob("shop"))
+    assert "error" in cut_off.ask("receive", version=A, base=None, without=[])
+    assert not (tmp_path / "root/srv/apps/shop").exists()
+    end(cut_off)
 
 
 def test_a_verb_ends_when_who_asked_is_gone(slow):

@@ -30,7 +30,8 @@ def test_all_that_a_process_is_told(shop):
         "APP_ENVIRONMENT": "development", "APP_LOCATION": "localhost", "APP_LOGS": f"{root}/var/log/apps/my-shop",
         "STATIC_URL": "/", "APP_NAME": "my-shop", "APP_RELEASE": "v0", "APP_VERSION": "0" * 40, "APPLES": "3", "FRUIT": "plum",
         "APP_SECRET_FILE": "/home/alice/.config/gitdeploy/secrets/my-shop.development",
-        "HOME": f"{root}/var/cache/apps/my-shop/tmp", "LANG": "C.UTF-8", "PATH": "/opt/bin:/bin", "PYTHONPATH": f"{root}/lib",
+        "HOME": f"{root}/var/cache/apps/my-shop/tmp", "LANG": "C.UTF-8", "PATH": "/opt/bin:/bin", "APP_DIRECTORY": str(shop),
+        "PYTHONPATH": f"{root}/lib/buildless/start:{shop}",
         "PYTHONPYCACHEPREFIX": f"{root}/var/cache/apps/my-shop/pycache", "PYTHONUNBUFFERED": "1", "TERM": "xterm",
         "TMPDIR": f"{root}/var/cache/apps/my-shop/tmp",
     }  # fmt: skip

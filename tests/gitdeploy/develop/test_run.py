@@ -77,12 +77,20 @@ def test_a_job_is_run_whatever_its_time_is(gitdeploy, shop, files):
     assert "usage: cron [DIR] NAME" in gitdeploy("cron", status=2)
 
 
+def test_a_program_that_is_installed(gitdeploy, shop):
+    code = "import os, sys; print(os.environ['APP_NAME'], 'gitdeploy' in sys.modules, os.path.basename(os.getcwd()))"
+    assert gitdeploy("run", "python", "-c", code, cwd="shop") == "shop False shop\n"
+    assert gitdeploy("run", "shop", "sh", "-c", "echo $APP_ENVIRONMENT") == "development\n"
+
+
 def test_which_word_is_the_directory(gitdeploy, shop, files):
     assert gitdeploy("run", shop, "/") == "hello\n"
     files({"other/x": ""})
     assert "there is no app.yaml in other" in gitdeploy("run", "other", "x", status=1)
     assert "there is no app.yaml in" in gitdeploy("run", "bin/show.py", status=1)
-    assert "'nothing': there is no such file in the tree" in gitdeploy("run", "nothing", cwd="shop", status=1)
+    assert "'nothing': there is no such file in the tree, and no such program is installed" in gitdeploy(
+        "run", "nothing", cwd="shop", status=1
+    )
     assert "the command is empty" in gitdeploy("run", "shop", status=1)
     assert "usage: run [DIR] COMMAND" in gitdeploy("run", status=2)
     files({"shop/app.yaml": YAML + "pats: x\n"})
