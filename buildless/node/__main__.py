@@ -44,9 +44,6 @@ QUESTIONS = (
 )
 """The verbs about an app that need not be alone: they change nothing of it, as far as we know, or one mark that is theirs alone."""
 
-FIRST = "survey"
-"""The question that a deploy begins with."""
-
 LASTING = ("follow", "run")
 """The verbs that go on for as long as somebody wants."""
 
@@ -64,8 +61,6 @@ def answer(
                 f"the node was set up by another version, which cannot do {name}; run: gitdeploy setup-node NODE"
             )
         alone = name not in QUESTIONS and "app" in request
-        if name == FIRST and layout.app(request["app"]).home.is_dir():
-            turns.begin(layout.app(request["app"]).name)
         with turns.take(layout.app(request["app"]).name) if alone else nullcontext():
             done = verbs[name](layout, **request)
             return {"ok": done if isinstance(done, (dict, Stream)) else said(done, say)}
@@ -90,9 +85,14 @@ def said(lines: Generator[str, None, Dict[str, Any]], say: Callable[[str], None]
             return dict(end.value)
 
 
-def serve(verbs: Mapping[str, Verb], layout: Layout, lasts: Callable[[], object] = lambda: None) -> None:
-    """Read requests from standard input and answer each on standard output; `lasts` is called before one of `LASTING`."""
-    turns = Turns(layout.askers)
+def serve(
+    verbs: Mapping[str, Verb], layout: Layout, connection: int = 0, lasts: Callable[[], object] = lambda: None
+) -> None:
+    """Read requests from standard input and answer each on standard output.
+
+    `connection` is what `Turns` takes; `lasts` is called before one of `LASTING`.
+    """
+    turns = Turns(layout.run, connection)
     for line in sys.stdin:
         request = json.loads(line)
         number = request.pop("id")

@@ -98,11 +98,6 @@ class Layout:
         return self.run / "in-service"
 
     @property
-    def askers(self) -> Path:
-        """Who came last to work on each app, and what makes it one at a time (buildless/node/turn.py)."""
-        return self.run / "askers"
-
-    @property
     def check_socket(self) -> Path:
         """Where nginx answers as a release that is not live yet; only root gets into its directory."""
         return self.run / "check" / "nginx.sock"

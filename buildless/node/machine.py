@@ -21,7 +21,7 @@ from buildless.node.layout import AppLayout, Layout
 from buildless.node.owners import SystemOwners
 from buildless.node.running import bring_back, of
 from buildless.node.status import status
-from buildless.node.turn import end_with_asker
+from buildless.node.turn import began, end_with_asker
 from buildless.node.verbs import Answer, Verb
 from buildless.node.wheels import wheels as pip_wheels
 
@@ -205,7 +205,7 @@ def main(lasts: Callable[[], object] = lambda: None) -> None:
     """Answer requests; `lasts` is called before one that may go on for as long as somebody wants."""
     os.umask(0o022)
     end_with_asker()
-    answer_requests(MACHINE_VERBS, Layout(Path("/"), SystemOwners()), lasts)
+    answer_requests(MACHINE_VERBS, Layout(Path("/"), SystemOwners()), began(os.getpid()), lasts)
 
 
 def locate() -> None:

@@ -12,7 +12,6 @@ def remove_rest(home: AppLayout) -> None:
     """Delete what an app has besides its home. What it keeps is not ours to delete: only an empty directory goes."""
     versions.remove_tree(home.cache)
     versions.remove_tree(home.logs)
-    (home.node.askers / home.name).unlink(missing_ok=True)
     for path in home.node.written.glob(f"{home.name}.log*"):
         path.unlink(missing_ok=True)
     for directory in (home.state / "files", home.public, home.state):

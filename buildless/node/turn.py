@@ -1,8 +1,9 @@
-"""One verb at a time for an app, and who came last is the one that counts.
+"""One verb at a time for an app, and who asks last is the one that counts.
 
 The server asks one thing of an app at a time. So a verb that is still at work when another one comes has lost whoever asked for
 it: he was killed, cut off, or has given up, and what is asked now is to put in order what he left. The earlier one is ended.
-What he had asked for may also come late: a network that was cut delivers in the end what was sent before. Then it is refused.
+What he had asked for may also come late: a network that was cut delivers in the end what was sent before it was. The server has one
+connection to a node, so that what comes through an earlier one than the last is refused.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, Set
+from typing import Iterator
 
 from buildless.errors import NodeError
 
@@ -29,36 +30,50 @@ LOCK = struct.Struct("hhqqi")  # struct flock (fcntl(2)): type, whence, start, l
 
 
 class Turns:
-    """The turns that this process takes; `directory` is for all processes of the node."""
+    """The turns that this process takes; `directory` is for all processes of the node.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.mine = f"{os.getpid()} {time.monotonic_ns()}"
-        self.begun: Set[str] = set()
+    `connection` says when the one began that this process was started through, as `began` does; 0 where nothing comes late.
+    """
 
-    def begin(self, app: str) -> None:
-        """From now on this process is the one that came last for `app`."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        (self.directory / app).write_text(self.mine)
-        self.begun.add(app)
+    def __init__(self, directory: Path, connection: int = 0) -> None:
+        self.directory, self.connection = directory, connection
 
     @contextmanager
     def take(self, app: str) -> Iterator[None]:
-        """Work for `app` alone. Raises NodeError if somebody else has come since this process began with it."""
-        with turn(self.directory / ".lock", app):
-            if app not in self.begun:
-                self.begin(app)
-            elif not self.came_last(app):
-                raise NodeError(f"somebody else has begun to work on {app}; push again")
+        """Work for `app` alone. Raises NodeError if somebody has come through a later connection."""
+        with turn(self.directory / "turns", app):
+            if self.connection and not latest(self.directory / "connection", self.connection):
+                raise NodeError("the server has connected anew since this was asked; push again")
             yield
-            if not self.came_last(app):  # nothing is left of the app, not even this
-                self.begun.remove(app)
 
-    def came_last(self, app: str) -> bool:
+
+def latest(file: Path, connection: int) -> bool:
+    """Whether no later connection than this one has been noted in `file`; then this one is."""
+    with open(file, "a+", encoding="ascii") as noted:
+        fcntl.flock(noted, fcntl.LOCK_EX)  # for as long as this takes
+        noted.seek(0)
+        known = int(noted.read() or 0)
+        if known < connection:
+            noted.truncate(0)
+            noted.write(str(connection))
+    return known <= connection
+
+
+def began(pid: int) -> int:
+    """When the connection began that a process was started through, in clock ticks since the boot: its sshd did (proc(5)).
+
+    0 if it was started in another way.
+    """
+    while pid > 1:
         try:
-            return (self.directory / app).read_text() == self.mine
+            name, _, rest = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")
         except FileNotFoundError:
-            return False
+            return 0
+        fields = rest.split()
+        if name.partition("(")[2].startswith("sshd"):
+            return int(fields[19])
+        pid = int(fields[1])
+    return 0
 
 
 @contextmanager

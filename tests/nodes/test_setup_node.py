@@ -130,6 +130,27 @@ def test_a_deploy_that_works_there_is_waited_for(machines: Machines, web: Node) 
     agent.stdout.close()
 
 
+def test_what_was_asked_through_an_earlier_connection_comes_too_late(web: Node) -> None:
+    """When a network is back it delivers what was sent before it was cut, and the server has put the node in order by then."""
+    earlier = subprocess.Popen(server_argv(web, "sudo", "-n", AGENT), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert earlier.stdin is not None and earlier.stdout is not None
+    receive = (
+        json.dumps({"id": 1, "verb": "receive", "app": "late", "version": "1" * 40, "base": None, "without": []}) + "\n"
+    )
+    prune = '{"id": 1, "verb": "prune", "app": "shop", "keep": []}\n'
+    earlier.stdin.write(prune.encode())
+    earlier.stdin.flush()
+    assert b'"ok"' in earlier.stdout.readline()
+    assert '"ok"' in as_server(web, "sudo", "-n", AGENT, stdin=prune)[1]
+    earlier.stdin.write(receive.encode())
+    earlier.stdin.flush()
+    assert b"the server has connected anew since this was asked; push again" in earlier.stdout.readline()
+    assert not (web.root / "srv/apps/late").exists()
+    earlier.stdin.close()
+    earlier.wait(timeout=20)
+    earlier.stdout.close()
+
+
 def test_a_changed_host_key_is_refused_until_it_is_said_to_be_right(machines: Machines, web: Node) -> None:
     pinned = machines.fleet.pinned("set1")
     machines.fleet.pin("set1", ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKdM2UNJYmKI1e2yOuRvTkNE4C0V1dy6JW1J1eEKKdCA"])

@@ -201,7 +201,7 @@ def test_what_an_app_does_not_have(node):
 
 
 def test_a_verb_that_a_node_does_not_know(node):
-    assert answer(VERBS, node.layout, Turns(node.layout.askers), {"verb": "fly"}, print)["error"] == (
+    assert answer(VERBS, node.layout, Turns(node.layout.run), {"verb": "fly"}, print)["error"] == (
         "the node was set up by another version, which cannot do fly; run: gitdeploy setup-node NODE"
     )
 

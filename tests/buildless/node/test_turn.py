@@ -1,9 +1,13 @@
 """Verbs that meet each other, or lose whoever asked for them."""
 
 import os
+import subprocess
 import time
 
 import pytest
+
+from buildless.errors import NodeError
+from buildless.node.turn import Turns, began
 
 from .test_verbs import A, Node
 
@@ -73,29 +77,27 @@ def test_questions_and_other_apps_disturb_nobody(slow, other):
     slow.process.stdin.close()
 
 
-def test_what_comes_late_is_refused(other, tmp_path):
+def test_what_comes_late_is_refused(tmp_path):
     """A deploy was cut off; what it had sent arrives when the server has put the node in order already."""
-    cut_off = Node(tmp_path / "root")
-    cut_off.version(A, {"one": "1"})
-    assert "ok" in cut_off.ask("survey", debs=[], python=None)
-    assert "ok" in other.ask("prune", keep=[])
-    late = cut_off.ask("receive", version=A, base=None, without=[])
-    assert late["error"] == "somebody else has begun to work on shop; push again"
-    assert "ok" in other.ask("prune", keep=[])
-    assert "ok" in cut_off.ask("survey", debs=[], python=None), "it begins anew"
-    assert "ok" in cut_off.ask("prune", keep=[])
-    end(cut_off)
+    early, late = Turns(tmp_path, 1000), Turns(tmp_path, 2000)
+    for turns in (early, late, Turns(tmp_path, 2000)):
+        with turns.take("shop"):
+            pass
+    for app in ("shop", "cart"):
+        with (
+            pytest.raises(NodeError, match="the server has connected anew since this was asked; push again"),
+            early.take(app),
+        ):
+            pytest.fail("it has its turn")
+    with Turns(tmp_path).take("shop"):
+        pass
 
 
-def test_nothing_is_left_of_an_app_and_what_comes_late_is_refused_all_the_same(other, tmp_path):
-    cut_off = Node(tmp_path / "root")
-    assert "ok" in cut_off.ask("receive", version=A, base=None, without=[])
-    for _ in range(2):
-        assert "ok" in other.ask("forget")
-        assert not (tmp_path / "root/srv/apps/shop").exists() and not list((tmp_path / "root/run").rglob("shop"))
-    assert "error" in cut_off.ask("receive", version=A, base=None, without=[])
-    assert not (tmp_path / "root/srv/apps/shop").exists()
-    end(cut_off)
+def test_a_process_that_no_ssh_started_has_no_connection():
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as process:
+        inside = began(process.pid)
+        process.kill()
+    assert inside in (0, began(os.getpid()))
 
 
 def test_a_verb_ends_when_who_asked_is_gone(slow):
