@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
-import socket
 
 import pytest
 
 from ..functional.session import eventually, hello
-from .visitor import get
+from .visitor import WebSocket, get
 
 CHAT = """\
 import os, signal, tornado.httpserver, tornado.ioloop, tornado.netutil, tornado.web, tornado.websocket
@@ -100,40 +97,6 @@ def says(node, app, path="/", **headers):
     where = app if isinstance(app, str) else host(app)
     answer = get(node, where, path, headers)
     return answer.text if answer.status == 200 else str(answer.status)
-
-
-class WebSocket:
-    """A browser's end of a web socket (RFC 6455), as far as texts of less than 126 bytes go."""
-
-    def __init__(self, node, host, path):
-        self.wire = socket.create_connection((node.address, 80), timeout=30)
-        key = base64.b64encode(os.urandom(16)).decode()
-        self.wire.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nOrigin: http://{host}\r\n\r\n".encode()
-        )
-        self.file = self.wire.makefile("rb")
-        self.status = self.file.readline().split()[1]
-        while self.file.readline().strip():
-            pass
-
-    def __enter__(self):
-        assert self.status == b"101", self.status
-        return self
-
-    def __exit__(self, *exc):
-        self.file.close()
-        self.wire.close()
-
-    def say(self, text):
-        mask = os.urandom(4)
-        masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(text.encode()))
-        self.wire.sendall(bytes([0x81, 0x80 | len(masked)]) + mask + masked)
-
-    def hear(self):
-        """The kind of the next frame (1: text, 8: close) and what is in it."""
-        first, length = self.file.read(2)
-        return first & 15, self.file.read(length)
 
 
 def test_a_tornado_chat_through_a_switch(shop, web1):

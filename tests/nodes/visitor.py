@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import http.client
+import os
 import re
+import socket
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
@@ -102,3 +105,39 @@ class Browser:
             self.get(form or path)
         body = urlencode({**self.hidden, **fields}).encode()
         return self.ask("POST", path, body, "application/x-www-form-urlencoded")
+
+
+class WebSocket:
+    """A browser's end of a web socket (RFC 6455), as far as short texts go."""
+
+    def __init__(self, node, host, path):
+        self.wire = socket.create_connection((node.address, 80), timeout=30)
+        key = base64.b64encode(os.urandom(16)).decode()
+        self.wire.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nOrigin: http://{host}\r\n\r\n".encode()
+        )
+        self.file = self.wire.makefile("rb")
+        self.status = self.file.readline().split()[1]
+        while self.file.readline().strip():
+            pass
+
+    def __enter__(self):
+        assert self.status == b"101", self.status
+        return self
+
+    def __exit__(self, *exc):
+        self.file.close()
+        self.wire.close()
+
+    def say(self, text):
+        mask = os.urandom(4)
+        masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(text.encode()))
+        self.wire.sendall(bytes([0x81, 0x80 | len(masked)]) + mask + masked)
+
+    def hear(self):
+        """The kind of the next frame (1: text, 8: close) and what is in it."""
+        first, length = self.file.read(2)
+        if length == 126:
+            length = int.from_bytes(self.file.read(2), "big")
+        return first & 15, self.file.read(length)

@@ -24,7 +24,7 @@ def test_the_socket_of_an_app():
         "ListenStream=/run/apps/shop.staging/%i.sock\n"
         "SocketGroup=www-data\n"
         "SocketMode=0660\n"
-        "DirectoryMode=0755\n"
+        "DirectoryMode=0711\n"
         "Backlog=2048\n"
         "RemoveOnStop=yes\n"
         "TriggerLimitIntervalSec=0\n"
