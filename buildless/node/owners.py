@@ -104,13 +104,10 @@ class SystemOwners(Owners):
         for _, directories, files, inside in os.fwalk(top):
             for name in (*directories, *files):
                 os.chown(name, user.pw_uid, user.pw_gid, dir_fd=inside, follow_symlinks=False)
-                if public and not os.path.islink(path := f"/proc/self/fd/{inside}/{name}"):
-                    let_read(path, grp.getgrnam(WEB).gr_gid)
-        os.chown(top, user.pw_uid, user.pw_gid)
         if public:
-            let_read(str(top), grp.getgrnam(WEB).gr_gid)
-        else:
-            top.chmod(0o750)
+            let_read(top, grp.getgrnam(WEB).gr_gid)
+        os.chown(top, user.pw_uid, user.pw_gid)
+        top.chmod(0o750)
 
     def give_state(self, app: str, state: Path, *, public: bool) -> None:
         """The mode is said once: visitors are asking for what is public there."""

@@ -5,7 +5,71 @@ from __future__ import annotations
 import pytest
 
 from .keeper import yard_on
+from .visitor import says
 
+GEO = {
+    "app.yaml": """\
+platform: python, wsgi
+app: towns.wsgi:application
+deb: [python3-django, python3-psycopg2, libgdal32, libgeos-c1v5, libproj25]
+services: postgis
+update: manage.py migrate --noinput
+""",
+    "manage.py": """\
+import os, sys
+from django.core.management import execute_from_command_line
+os.environ["DJANGO_SETTINGS_MODULE"] = "towns.settings"
+execute_from_command_line(sys.argv)
+""",
+    "towns/__init__.py": "",
+    "towns/settings.py": """\
+import os
+from buildless.secret import get_secret
+SECRET_KEY, ALLOWED_HOSTS, ROOT_URLCONF = get_secret(), ["*"], "towns.wsgi"
+INSTALLED_APPS = ["django.contrib.gis", "towns"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASES = {"default": {
+    "ENGINE": "django.contrib.gis.db.backends.postgis",
+    **{key: os.environ[f"CONFIG_PG_{name}"] for key, name in (
+        ("NAME", "DBNAME"), ("USER", "USER"), ("PASSWORD", "PASSWORD"), ("HOST", "HOST"))},
+}}
+""",
+    "towns/models.py": """\
+from django.contrib.gis.db import models
+class Town(models.Model):
+    name = models.CharField(max_length=50)
+    at = models.PointField(geography=True)
+""",
+    "towns/migrations/__init__.py": "",
+    "towns/migrations/0001_initial.py": """\
+import django.contrib.gis.db.models.fields
+from django.db import migrations, models
+class Migration(migrations.Migration):
+    initial = True
+    operations = [migrations.CreateModel("Town", [
+        ("id", models.BigAutoField(primary_key=True)),
+        ("name", models.CharField(max_length=50)),
+        ("at", django.contrib.gis.db.models.fields.PointField(geography=True, srid=4326)),
+    ])]
+""",
+    "towns/wsgi.py": """\
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "towns.settings"
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.urls import path
+application = get_wsgi_application()
+def near(request):
+    from django.contrib.gis.geos import Point
+    from django.contrib.gis.measure import D
+    from .models import Town
+    for name, x, y in (("Berlin", 13.4, 52.5), ("Potsdam", 13.06, 52.4), ("Paris", 2.35, 48.86)):
+        Town.objects.get_or_create(name=name, defaults={"at": Point(x, y)})
+    found = Town.objects.filter(at__distance_lte=(Point(13.4, 52.5), D(km=50))).order_by("name")
+    return HttpResponse(", ".join(town.name for town in found))
+urlpatterns = [path("", lambda request: HttpResponse("well")), path("near", near)]
+""",
+}
 OWN = "INSERT INTO spatial_ref_sys (srid, auth_name, auth_srid, proj4text) VALUES (990001, ''mine'', 1, ''+proj=longlat'')"
 
 
@@ -47,3 +111,12 @@ def test_what_the_owner_of_a_database_puts_there_does_nothing_as_the_superuser(y
     assert shop.do("sql('SELECT postgis_version() IS NULL')") == [[False]]
     refused = shop.do("sql('CREATE FUNCTION postgis.mine() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$')")
     assert "permission denied for schema postgis" in refused["error"]
+
+
+def test_geodjango(yard):
+    """As docs/django.rst says: another engine, and what it needs of Debian."""
+    app = yard.server.app("towns")
+    app.commit("Towns", GEO)
+    told = app.push("deploy", "master", limit=500).ok().text
+    assert "Applying towns.0001_initial... OK" in told
+    assert says(yard.node, app, "/near") == "Berlin, Potsdam"
