@@ -63,6 +63,7 @@ def test_each_version_has_its_own_files_for_as_long_as_it_is_kept(shop: App) -> 
     with shop.server.settings("web: {processes: 1}\nkeep: {versions: 1, running: 0, linger: 0s}\n"):
         commit = shop.commit("green", telling("green"))
         shop.push().ok()
+        eventually("it does not run any more", lambda: " v2 " not in shop.server.ssh("ps", shop.name).ok().out)
         shop.server.ssh("redeploy", shop.name).ok()  # what ran at the end of the last deploy was kept by it
         eventually("the version before is pruned", lambda: not shop.version(urls[1].split("/")[2]).exists())
     assert shop.get(f"/.static/{commit}/shop.css").status == 200
