@@ -12,7 +12,7 @@ import importlib
 import pkgutil
 import re
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, Dict, Iterable, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Dict, Iterable, Mapping, Optional, Sequence, Tuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ class Service:
         """Use it as the application would. Raises NodeError."""
         raise NotImplementedError
 
-    def dump(self, home: AppLayout, account: Account, out: BinaryIO) -> None:
-        """Write all that is in it."""
+    def dump(self, home: AppLayout, account: Account, out: BinaryIO) -> Optional[Sequence[str]]:
+        """Write all that is in it; returns what there is to say of that."""
         raise NotImplementedError
 
     def load(self, home: AppLayout, account: Account, dumped: BinaryIO | None) -> None:
@@ -122,6 +122,10 @@ class Service:
 
     def drop(self, home: AppLayout, account: Account) -> None:
         """Remove what is left of `load` and `swap`. Nothing there is fine."""
+
+    def remove(self, home: AppLayout, account: Account) -> None:
+        """Remove all that `install` made, and what is in it. Nothing there is fine."""
+        raise NotImplementedError
 
 
 def names() -> Tuple[str, ...]:

@@ -74,3 +74,13 @@ def read(home: AppLayout, name: str) -> Account:
         raise NodeError(f"{home.name} has no {name} here; write it under services: in app.yaml, and push") from error
     options = {key: tuple(words) for key, words in values["options"].items()}
     return Account(**{**values, "options": options, "clients": tuple(values["clients"])})
+
+
+def forget(home: AppLayout, name: str) -> None:
+    """The app has none any more."""
+    account = read(home, name)
+    (home.accounts / f"{name}.json").unlink()
+    if account.port:
+        (home.node.ports / str(account.port)).unlink(missing_ok=True)
+    with suppress(OSError):
+        home.accounts.rmdir()  # that was the last one

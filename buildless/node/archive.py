@@ -7,7 +7,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, Iterable, List, Mapping, Tuple, cast
+from typing import Any, BinaryIO, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, cast
 
 from buildless.errors import NodeError
 
@@ -17,7 +17,8 @@ LONGEST = 1 << 20  # bytes of a manifest
 BLOCK = 512
 PIECE = 1 << 20
 
-Dump = Callable[[BinaryIO], None]
+Dump = Callable[[BinaryIO], Optional[Sequence[str]]]
+MOST_SAID = 20  # lines about a service
 
 
 class Hashing(io.RawIOBase):
@@ -44,13 +45,15 @@ def write(file: BinaryIO, about: Mapping[str, Any], dumps: Iterable[Tuple[str, D
         start = file.tell()
         file.write(bytes(BLOCK))
         hashing = Hashing(file)
-        dump(cast(BinaryIO, hashing))
+        said = list(dump(cast(BinaryIO, hashing)) or ())
         file.write(bytes(-hashing.size % BLOCK))
         end = file.tell()
         file.seek(start)
         file.write(header(name, hashing.size, time))
         file.seek(end)
-        services.append({"service": name, "size": hashing.size, "sha256": hashing.digest.hexdigest()})
+        more = [f"and {len(said) - MOST_SAID} more"] if len(said) > MOST_SAID else []
+        about_it = {"said": [*said[:MOST_SAID], *more]} if said else {}
+        services.append({"service": name, "size": hashing.size, "sha256": hashing.digest.hexdigest(), **about_it})
     manifest = {"format": FORMAT, **about, "services": services}
     text = json.dumps(manifest, indent=1).encode() + b"\n"
     file.write(header(MANIFEST, len(text), time) + text + bytes(-len(text) % BLOCK) + bytes(2 * BLOCK))

@@ -47,6 +47,14 @@ def start(home: AppLayout, service: str) -> None:
     systemd.ask("start", unit(home, service), timeout=systemd.STOP)
 
 
+def remove(home: AppLayout, service: str) -> None:
+    """It runs no more, and is not known."""
+    path = home.node.units / unit(home, service)
+    systemd.quietly("disable", "--now", "--quiet", path.name)
+    path.unlink(missing_ok=True)
+    systemd.reload()
+
+
 def put(home: AppLayout, path: Path, text: str) -> bool:
     """A file that the app's user may read, and nobody else; says whether it is another one than before."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,12 +14,13 @@ import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Generator, Iterator, List, Mapping, Tuple
+from typing import Any, BinaryIO, Dict, Generator, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from buildless.errors import NodeError
 from buildless.node import accounts, firewall, packages, systemd
 from buildless.node.archive import Backup, Dump, write
 from buildless.node.layout import AppLayout, Layout
+from buildless.node.removal import remove_rest
 from buildless.service import Account, Service
 
 KEPT = 3  # backups that the server asked for by itself; earlier ones go
@@ -109,8 +110,8 @@ def backup(layout: Layout, app: str, *, services: List[str], about: Mapping[str,
 
 
 def dump(home: AppLayout, service: Service, account: Account) -> Dump:
-    def work(out: BinaryIO) -> None:
-        service.dump(home, account, out)
+    def work(out: BinaryIO) -> Optional[Sequence[str]]:
+        return service.dump(home, account, out)
 
     return work
 
@@ -206,6 +207,22 @@ def clear(layout: Layout, app: str, *, services: List[str]) -> Answer:
     return {}
 
 
+def remove_services(layout: Layout, app: str, *, services: List[str]) -> Answer:
+    """Remove these services of an app, with all that is in them."""
+    home = layout.app(app)
+    for name in services:
+        if name in accounts.kept(home):
+            with alone(layout):
+                accounts.service_called(name).remove(home, accounts.read(home, name))
+                accounts.forget(home, name)
+                firewall.install(layout, ())
+    if not home.home.exists() and not home.accounts.exists():
+        remove_rest(home)
+        if not home.state.exists():
+            layout.owners.forget(home.name)
+    return {}
+
+
 def replace_all(home: AppLayout, chosen: List[Tuple[Service, Account, BinaryIO | None]]) -> None:
     """Load all beside what is there, then swap all, then drop what was there."""
     try:
@@ -256,7 +273,18 @@ def tidy(home: AppLayout) -> None:
 
 SERVICE_VERBS = {
     verb.__name__: verb
-    for verb in (services, backup, backups, backup_read, backup_write, backup_remove, restore, clear, check_services)
+    for verb in (
+        services,
+        backup,
+        backups,
+        backup_read,
+        backup_write,
+        backup_remove,
+        restore,
+        clear,
+        remove_services,
+        check_services,
+    )
 }
 SERVICE_QUESTIONS = ("backups", "backup_read", "backup_write", "backup_remove", "check_services")
 """Those that are not in the way of a deploy."""

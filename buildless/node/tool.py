@@ -35,9 +35,12 @@ def run(
 
 def read(
     argv: Sequence[str], out: BinaryIO, env: Mapping[str, str] = {}, harmless: Collection[int] = (), **options: Any
-) -> None:
-    """Write to `out` what a program writes. The server sees to the time. Raises NodeError with the program's own words."""
-    stream(argv, None, out, env, harmless, options)
+) -> str:
+    """Write to `out` what a program writes. The server sees to the time. Raises NodeError with the program's own words.
+
+    Returns what it has to say if it ends with a `harmless` status.
+    """
+    return stream(argv, None, out, env, harmless, options)
 
 
 def write(argv: Sequence[str], source: BinaryIO, env: Mapping[str, str] = {}, **options: Any) -> None:
@@ -52,7 +55,7 @@ def stream(
     env: Mapping[str, str],
     harmless: Collection[int],
     options: Mapping[str, Any],
-) -> None:
+) -> str:
     more = dict(options)
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
@@ -81,8 +84,10 @@ def stream(
                     except BrokenPipeError:
                         pass
         errors.seek(0)
+        said = errors.read().decode("utf-8", "replace") if status else ""
         if status and status not in harmless:
-            raise failure(argv, status, errors.read().decode("utf-8", "replace"))
+            raise failure(argv, status, said)
+        return said
 
 
 def copy(source: BinaryIO, out: BinaryIO) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Dict
+from typing import TYPE_CHECKING, BinaryIO, Dict, Sequence
 
 from buildless.errors import NodeError
 from buildless.node import tool
@@ -57,7 +57,7 @@ class Files(Service):
         if not self.place(home).is_dir():
             raise NodeError(f"{self.place(home)} is not there; deploy the app again: redeploy")
 
-    def dump(self, home: AppLayout, account: Account, out: BinaryIO) -> None:
+    def dump(self, home: AppLayout, account: Account, out: BinaryIO) -> Sequence[str]:
         """The directory is held open: what the app puts in its place meanwhile is not looked at. tar itself follows no links."""
         self.check(home, account)
         try:
@@ -67,9 +67,10 @@ class Files(Service):
         try:
             argv = ("tar", "--create", "--file=-", "--sort=name", "--format=posix", "--numeric-owner",
                     f"--directory=/proc/self/fd/{held}", ".")  # fmt: skip
-            tool.read(argv, out, pass_fds=(held,), harmless=(1,))  # 1: a file changed while it was read
+            said = tool.read(argv, out, pass_fds=(held,), harmless=(1,))  # 1: a file changed while it was read
         finally:
             os.close(held)
+        return [line.removeprefix("tar: ") for line in said.splitlines()]
 
     def load(self, home: AppLayout, account: Account, dumped: BinaryIO | None) -> None:
         """It is unpacked by somebody who may write nothing else."""
@@ -91,10 +92,17 @@ class Files(Service):
         home.give_state()
 
     def drop(self, home: AppLayout, account: Account) -> None:
-        left = self.beside(home)
-        if left.is_symlink() or left.is_file():
-            left.unlink()
-        remove_tree(left)
+        delete(self.beside(home))
+
+    def remove(self, home: AppLayout, account: Account) -> None:
+        delete(self.place(home))
+
+
+def delete(path: Path) -> None:
+    """Whatever it is: the application may have put something else there."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    remove_tree(path)
 
 
 def exchange(one: Path, other: Path) -> None:

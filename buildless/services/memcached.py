@@ -55,6 +55,9 @@ class Memcached(Service):
         instance.stop(home, self.name)
         instance.start(home, self.name)
 
+    def remove(self, home: AppLayout, account: Account) -> None:
+        instance.remove(home, self.name)
+
     def interrupts(self, before: Account, account: Account) -> bool:
         return before.options != account.options  # it reads them when it starts
 

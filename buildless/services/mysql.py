@@ -113,6 +113,12 @@ class Mysql(Service):
         self.new(home).unlink(missing_ok=True)
         self.before(home).with_suffix(".part").unlink(missing_ok=True)
 
+    def remove(self, home: AppLayout, account: Account) -> None:
+        self.drop(home, account)
+        self.before(home).unlink(missing_ok=True)
+        users = "".join(f"DROP USER IF EXISTS {quoted(account.name)}@'{host}';\n" for host in hosts(account))
+        root(drop_sql(account.name) + users)
+
     def new(self, home: AppLayout) -> Path:
         return home.backups / ".mysql-new.sql"
 

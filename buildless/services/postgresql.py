@@ -8,6 +8,7 @@ import pwd
 import re
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Dict, Mapping, Tuple
 
@@ -104,6 +105,12 @@ class Postgresql(Service):
 
     def drop(self, home: AppLayout, account: Account) -> None:
         psql("postgres", drop_sql(f"{account.name}_0new") + drop_sql(f"{account.name}_0old"))
+
+    def remove(self, home: AppLayout, account: Account) -> None:
+        self.drop(home, account)
+        psql("postgres", f"{drop_sql(account.name)}DROP ROLE IF EXISTS {identifier(account.name)};\n")
+        for top in sorted(CONFIGURATION.glob("*/main")):
+            let_in(top / "pg_hba.conf", replace(account, clients=()))
 
 
 QUIET = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1")
@@ -214,19 +221,23 @@ def wanted(listed: str, trusted: Tuple[str, ...] = ()) -> str:
 def listen(account: Account) -> None:
     """Have it listen for other nodes, too, and know from where the app's user may come."""
     for top in sorted(CONFIGURATION.glob("*/main")):
-        path = top / "pg_hba.conf"
-        text = path.read_text(encoding="utf-8")
-        wanted = admit(text, account)
-        if wanted != text:
-            new = path.with_name(".pg_hba.conf.new")
-            new.touch(mode=0o640)
-            shutil.copystat(path, new)
-            os.chown(new, path.stat().st_uid, path.stat().st_gid)
-            new.write_text(wanted, encoding="utf-8")
-            new.replace(path)
-            psql("postgres", "SELECT pg_reload_conf();\n")
+        let_in(top / "pg_hba.conf", account)
         if write(top / "conf.d" / "gitdeploy.conf", "# Written by gitdeploy.\nlisten_addresses = '*'\n"):
             systemd.ask("restart", f"postgresql@{top.parent.name}-main.service", timeout=systemd.STOP)
+
+
+def let_in(path: Path, account: Account) -> None:
+    """Have pg_hba.conf say from where the app's user may come."""
+    text = path.read_text(encoding="utf-8")
+    wanted = admit(text, account)
+    if wanted != text:
+        new = path.with_name(".pg_hba.conf.new")
+        new.touch(mode=0o640)
+        shutil.copystat(path, new)
+        os.chown(new, path.stat().st_uid, path.stat().st_gid)
+        new.write_text(wanted, encoding="utf-8")
+        new.replace(path)
+        psql("postgres", "SELECT pg_reload_conf();\n")
 
 
 def admit(text: str, account: Account) -> str:

@@ -78,6 +78,12 @@ class Rabbitmq(Service):
         control("delete_vhost", account.name)
         self.install(home, account)
 
+    def remove(self, home: AppLayout, account: Account) -> None:
+        if account.name in listed("list_vhosts"):
+            control("delete_vhost", account.name)
+        if account.name in listed("list_users"):
+            control("delete_user", account.name)
+
 
 def control(*words: str, stdin: str = "") -> str:
     return tool.run(("rabbitmqctl", "--quiet", "--silent", *words), f"{stdin}\n" if stdin else "", timeout=SLOW)

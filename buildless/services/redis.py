@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from buildless.errors import NodeError
 from buildless.node import firewall, instance, tool
+from buildless.node.versions import remove_tree
 from buildless.service import Account, Service, split
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Redis(Service):
         home.node.owners.give(home.name, data)
         limit = account.options.get("memory", ())
         text = configuration(account, port, data, instance.size(limit[0]) if limit else 0)
-        path = data.with_name(f".{home.name}.conf")  # shop.conf may be an app's name
+        path = configuration_file(data)
         instance.run(home, self.name, {path: text}, {"configuration": path, "data": data})
         return port
 
@@ -107,6 +108,17 @@ class Redis(Service):
 
     def drop(self, home: AppLayout, account: Account) -> None:
         self.beside(home).unlink(missing_ok=True)
+
+    def remove(self, home: AppLayout, account: Account) -> None:
+        instance.remove(home, self.name)
+        self.drop(home, account)
+        configuration_file(self.data(home)).unlink(missing_ok=True)
+        remove_tree(self.data(home))
+
+
+def configuration_file(data: Path) -> Path:
+    """Beside the data; without the dot it might be those of another app."""
+    return data.with_name(f".{data.name}.conf")
 
 
 def readable(home: AppLayout, path: Path) -> Dict[str, Any]:

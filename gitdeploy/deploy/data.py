@@ -6,7 +6,7 @@ All of an environment's services are on one node, so a backup is one file there.
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -99,6 +99,10 @@ class Data:
 
     async def clear(self, services: tuple[str, ...]) -> None:
         await self.call("clear", LONG, services=list(services))
+
+    async def delete(self, services: Sequence[str]) -> None:
+        """Remove services, with all that is in them."""
+        await self.call("remove_services", LONG, services=list(services))
 
     async def remove(self, file: str) -> None:
         """Delete a backup that has been sent, or was to be restored; whoever it was for may be gone, and the session with him."""

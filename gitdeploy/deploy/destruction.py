@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 
-from buildless import service
 from buildless.service import secret_variables
 
 from ..errors import GitdeployError, Refused
@@ -73,9 +72,9 @@ class Destruction(Attempt):
                 async with self.site.talking(node) as session:
                     await session.unhold(self.key, counts)  # it is all there
             raise
-        if any(service.find(name).keeps for name in data.wanted(self.site, self.place)):
+        if services := data.wanted(self.site, self.place):
             async with data.keeping(self.site, self.place) as kept:
-                await kept.clear(kept.services)
+                await kept.delete(services)
         for node in nodes:
             async with self.site.talking(node) as session:
                 await session.call("forget", self.site.config.limits.step, app=self.key, live=True)

@@ -186,3 +186,29 @@ def test_all_of_it_is_there_again_after_a_reboot(yard, shop):
     assert shop.environ()["CONFIG_REDIS_PORT"]
     done = yard.server.ssh("verify", "shop").ok()
     assert "every file of it, and runs" in done.out
+
+
+def left(yard, name):
+    """What there is of an app besides its backups, on the node."""
+    node = yard.node
+    return {
+        "databases": node.ssh("mariadb", "-Ne", f"SHOW DATABASES LIKE '{name}%'"),
+        "users": node.ssh("mariadb", "-Ne", f"SELECT User, Host FROM mysql.user WHERE User = '{name}'"),
+        "units": node.ssh("systemctl", "list-units", "--all", "--plain", "--no-legend", f"service-{name}-*"),
+        "virtual hosts": [one for one in node.ssh("rabbitmqctl", "-q", "list_vhosts").split() if one == name],
+        "rabbitmq's users": [one for one in node.ssh("rabbitmqctl", "-q", "list_users").split() if one == name],
+        "files": node.ssh("find", "/var/lib/gitdeploy", "/etc/systemd/system", "/srv/apps", "/var/lib/apps", "-name", f"*{name}*"),
+        "user": node.ssh("getent", "passwd", f"app-{name}", check=False),
+    }  # fmt: skip
+
+
+def test_nothing_is_left_of_an_app_that_is_destroyed_but_a_backup(yard):
+    gone = yard.keeper("gone", "mysql, redis, memcached, rabbitmq, files", CLIENTS)
+    gone.push().ok()
+    assert all(left(yard, "gone").values())
+    yard.server.ssh("destroy", "--confirm", "gone", "gone", limit=200).ok()
+    assert {what: found for what, found in left(yard, "gone").items() if found} == {}
+    assert yard.node.ssh("ls", "/var/backups/apps/gone").endswith(".backup\n")
+    gone.push().ok()
+    gone.do("sql('CREATE TABLE again (id int)')")
+    assert gone.do("redis('SET', 'again', 'yes')") == "True"

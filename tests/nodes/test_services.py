@@ -227,3 +227,15 @@ def test_files_that_links_were_put_for_are_not_followed(yard, shop, tmp_path):
     done = yard.server.ssh("backup", "shop", "files", limit=100)
     shop.do(f"os.unlink({top} + '/files') or os.rename({top} + '/aside', {top} + '/files')")
     assert done.status == 1 and not done.out, done.text
+
+
+def test_nothing_is_left_of_the_database_of_an_app_that_is_destroyed(yard):
+    gone = yard.keeper("gone", "postgresql")
+    gone.push().ok()
+    asked = "SELECT datname FROM pg_database WHERE datname LIKE 'gone%' UNION SELECT rolname FROM pg_roles WHERE rolname = 'gone'"
+    psql = ("runuser", "-u", "postgres", "--", "psql", "-Atc", asked)
+    assert yard.node.ssh(*psql) == "gone\n"
+    yard.server.ssh("destroy", "--confirm", "gone", "gone", limit=200).ok()
+    assert yard.node.ssh(*psql) == ""
+    gone.push().ok()
+    assert gone.do("sql('SELECT 1')") == [[1]]

@@ -36,6 +36,9 @@ async def run(call: Call) -> int:
                 sent += len(piece)
         finally:
             await kept.remove(made["file"])
+    for one in made["services"]:
+        for line in one.get("said", ()):
+            call.io.error(f"{one['service']}: {line}")
     parts = ", ".join(f"{one['service']} {size(one['size'])}" for one in made["services"])
     call.io.error(f"{call.args.app}: {size(sent)} ({parts})")
     return 0

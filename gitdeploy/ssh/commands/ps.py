@@ -29,7 +29,8 @@ async def run(call: Call) -> int:
             live[node.name] = (await session.call("state", call.site.config.limits.step, app=key))["live"]
             found += await session.processes(key)
     if call.args.json:
-        call.json({"live": live, "down": down, "processes": [asdict(process) for process in found]})
+        out = call.site.in_maintenance(place)
+        call.json({"live": live, "down": down, "maintenance": out, "processes": [asdict(process) for process in found]})
         return 0
     if call.site.in_maintenance(place):
         call.io.write(f"{place} is out of service, see: maintenance")

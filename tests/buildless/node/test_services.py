@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import tarfile
+import threading
 
 import pytest
 
@@ -155,7 +156,7 @@ def hostile(node, fill):
     with tarfile.open(inner, "w") as tar:
         fill(tar)
     with node.home.backup("got-0123456789abcdef").open("wb") as out:
-        archive.write(out, ABOUT, [("files", lambda into: into.write(inner.read_bytes()))])
+        archive.write(out, ABOUT, [("files", lambda into: into.write(inner.read_bytes()) and None)])
     return "got-0123456789abcdef"
 
 
@@ -227,3 +228,33 @@ def test_services_of_another_app_are_not_waited_for_without_an_end(node):
         with pytest.raises(NodeError, match=r"another app has been at what all have in common here for 0\.2 s"):
             wanted = [{"service": "files", "password": PASSWORD, "options": {}, "host": "", "clients": []}]
             node.services(services=wanted, timeout=0.2)
+
+
+def test_a_file_that_changes_while_it_is_read_is_told_of(node):
+    busy = node.home.state / "files" / "busy"
+    busy.write_bytes(bytes(30_000_000))
+    ended = threading.Event()
+
+    def write():
+        with busy.open("ab") as file:
+            while not ended.wait(0.0001):
+                file.write(b"more")
+                file.flush()
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    try:
+        made = node.backup(services=["files"], about=ABOUT, keep=True)
+    finally:
+        ended.set()
+        writing.join()
+    assert [one.get("said") for one in made["services"]] == [["./busy: file changed as we read it"]]
+    quiet = node.backup(services=["files"], about=ABOUT, keep=True)
+    assert "said" not in quiet["services"][0]
+
+
+def test_nothing_is_left_of_services_that_are_removed(node):
+    node.remove_services(services=["files", "public_files", "redis"])  # it has no redis
+    assert not (node.home.state / "files").exists() and not (node.home.state / "public_files").exists()
+    assert not node.home.accounts.exists()
+    node.remove_services(services=["files"])
