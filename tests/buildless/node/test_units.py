@@ -74,18 +74,18 @@ ProtectKernelModules=yes
 ProtectKernelTunables=yes
 ProtectProc=invisible
 ProtectSystem=strict
-RemoveIPC=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 RestrictNamespaces=yes
 RestrictRealtime=yes
 RestrictSUIDSGID=yes
 SystemCallArchitectures=native
+InaccessiblePaths=-/run/gitdeploy -/etc/nginx/gitdeploy -/var/log/nginx
+RemoveIPC=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 
 # Of all apps it sees itself alone, and may write only what is its own.
 TemporaryFileSystem=/srv/apps:ro /var/cache/apps:ro /var/lib/apps:ro /var/log/apps:ro
 BindReadOnlyPaths=/srv/apps/shop.staging
 BindPaths=/var/cache/apps/shop.staging /var/lib/apps/shop.staging /var/log/apps/shop.staging
-InaccessiblePaths=-/run/gitdeploy -/etc/nginx/gitdeploy -/var/log/nginx
 """
     )
 
