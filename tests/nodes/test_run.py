@@ -103,8 +103,9 @@ def test_it_may_no_more_than_the_app_itself(server: Server, app: App, web: list[
 def test_its_service_is_as_the_apps_own(
     server: Server, app: App, web: list[Node], running: Callable[[Running], Running]
 ) -> None:
-    template = (Path(__file__).parents[2] / "buildless/node/templates/hardened.jinja").read_text()
-    names = [line.partition("=")[0] for line in template.splitlines() if "=" in line and line[0] not in "#{"]
+    templates = Path(__file__).parents[2] / "buildless/node/templates"
+    text = "".join((templates / f"{name}.jinja").read_text() for name in ("closed", "hardened"))
+    names = [line.partition("=")[0] for line in text.splitlines() if "=" in line and line[0] not in "#{"]
     one = running(alice(server).start("run", "toolbox", "bin/wait4001.py"))
     one.until("waiting")
     [(node, unit)] = [(node, unit) for node in web for unit in units(node)]
