@@ -102,6 +102,8 @@ class Backup:
         members = self.tar.getmembers()
         if not members or members[-1].name != MANIFEST or not all(member.isreg() for member in members):
             raise ValueError(f"it does not end with {MANIFEST}")
+        if any(member.issparse() for member in members):  # a few bytes may stand for as many as there are
+            raise ValueError("it has holes, which backups of gitdeploy do not have")
         if members[-1].size > LONGEST:
             raise ValueError(f"its {MANIFEST} is too long")
         manifest: Dict[str, Any] = json.loads(self.open(MANIFEST).read())

@@ -1,5 +1,6 @@
 import io
 import json
+import subprocess
 import tarfile
 
 import pytest
@@ -15,7 +16,9 @@ def path(tmp_path):
     path = tmp_path / "shop.backup"
     with path.open("wb") as file:
         parts = {"files": b"tar" * 1000, "postgresql": b"", "redis": b"x" * 512}
-        manifest = write(file, ABOUT, [(name, lambda out, data=data: out.write(data)) for name, data in parts.items()])
+        manifest = write(
+            file, ABOUT, [(name, lambda out, data=data: out.write(data) and None) for name, data in parts.items()]
+        )
     assert [(one["service"], one["size"]) for one in manifest["services"]] == [
         ("files", 3000),
         ("postgresql", 0),
@@ -91,3 +94,25 @@ def test_links_and_what_the_manifest_does_not_name(tmp_path):
     made(tmp_path / "b", [(tarfile.TarInfo("more"), b"x")], {"format": 1, "services": []})
     with pytest.raises(NodeError, match="more"):
         Backup(tmp_path / "b")
+
+
+def test_one_with_holes_is_refused_and_not_read(tmp_path):
+    """tar says of a sparse file what it has in place of nothing: here a terabyte."""
+    room = tmp_path / "room"
+    room.mkdir()
+    with (room / "files").open("wb") as file:
+        file.truncate(1 << 40)
+    (room / "manifest.json").write_text(json.dumps({"format": 1, **ABOUT, "services": []}))
+    for kind in ("gnu", "posix"):
+        argv = (
+            "tar",
+            "--create",
+            "--sparse",
+            f"--format={kind}",
+            f"--file={tmp_path}/holes",
+            "files",
+            "manifest.json",
+        )
+        subprocess.run(argv, cwd=room, check=True, timeout=60)
+        with pytest.raises(NodeError, match="it has holes"):
+            Backup(tmp_path / "holes")
