@@ -23,7 +23,7 @@ from buildless.node import facts
 from buildless.node.layout import Layout
 from buildless.node.services import SERVICE_QUESTIONS
 from buildless.node.stream import Stream
-from buildless.node.turn import Turns, end_with_asker
+from buildless.node.turn import end_with_asker, latest, turn
 from buildless.node.verbs import VERBS, Verb
 
 QUESTIONS = (
@@ -50,9 +50,7 @@ LASTING = ("follow", "run")
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def answer(
-    verbs: Mapping[str, Verb], layout: Layout, turns: Turns, request: Dict[str, Any], say: Callable[[str], None]
-) -> Any:
+def answer(verbs: Mapping[str, Verb], layout: Layout, request: Dict[str, Any], say: Callable[[str], None]) -> Any:
     """Run the verb that `request` asks for; every failure is an answer, because the server is the one who can tell the pusher."""
     try:
         name = request.pop("verb")
@@ -61,7 +59,7 @@ def answer(
                 f"the node was set up by another version, which cannot do {name}; run: gitdeploy setup-node NODE"
             )
         alone = name not in QUESTIONS and "app" in request
-        with turns.take(layout.app(request["app"]).name) if alone else nullcontext():
+        with turn(layout.turns, layout.app(request["app"]).name) if alone else nullcontext():
             done = verbs[name](layout, **request)
             return {"ok": done if isinstance(done, (dict, Stream)) else said(done, say)}
     except NodeError as error:
@@ -90,9 +88,9 @@ def serve(
 ) -> None:
     """Read requests from standard input and answer each on standard output.
 
-    `connection` is what `Turns` takes; `lasts` is called before one of `LASTING`.
+    `connection` says when the one began that this process was started through (turn.began): what comes through an earlier one than
+    the last is refused; 0 where nothing comes late. `lasts` is called before one of `LASTING`.
     """
-    turns = Turns(layout.run, connection)
     for line in sys.stdin:
         request = json.loads(line)
         number = request.pop("id")
@@ -103,7 +101,10 @@ def serve(
 
         if request.get("verb") in LASTING:
             lasts()
-        found = answer(verbs, layout, turns, request, lambda text: write({"say": text}))
+        if connection and not latest(layout.turns.with_name("connection"), connection):
+            write({"error": "the server has connected anew since this was asked; push again", "details": []})
+            continue
+        found = answer(verbs, layout, request, lambda text: write({"say": text}))
         if isinstance(found.get("ok"), Stream):
             write({"ok": {}})
             os._exit(found["ok"].run() & 0xFF)  # its output may be gone, and a thread waits for its input

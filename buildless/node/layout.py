@@ -98,6 +98,11 @@ class Layout:
         return self.run / "in-service"
 
     @property
+    def turns(self) -> Path:
+        """What verbs that change an app hold, a byte each, so that there is one at a time (buildless/node/turn.py)."""
+        return self.run / "turns"
+
+    @property
     def check_socket(self) -> Path:
         """Where nginx answers as a release that is not live yet; only root gets into its directory."""
         return self.run / "check" / "nginx.sock"

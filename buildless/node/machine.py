@@ -18,7 +18,7 @@ from buildless.node.confined import run
 from buildless.node.jobs import jobs, marked
 from buildless.node.jobs import remove as remove_jobs
 from buildless.node.layout import AppLayout, Layout
-from buildless.node.owners import SystemOwners
+from buildless.node.owners import SENDER, SystemOwners
 from buildless.node.running import bring_back, of
 from buildless.node.status import status
 from buildless.node.turn import began, end_with_asker
@@ -152,8 +152,9 @@ def serve(layout: Layout, app: str, *, release: str, counts: Dict[str, int]) -> 
     record = of(home, release)
     nginx.install(home, nginx.site(home, record))
     nginx.wait_until_served(home, record["hosts"][0], release)
+    done = running.work(layout, app, counts=counts)
     mail.install(home, record)
-    return running.work(layout, app, counts=counts)
+    return done
 
 
 def unhold(layout: Layout, app: str) -> Answer:
@@ -205,7 +206,10 @@ def main(lasts: Callable[[], object] = lambda: None) -> None:
     """Answer requests; `lasts` is called before one that may go on for as long as somebody wants."""
     os.umask(0o022)
     end_with_asker()
-    answer_requests(MACHINE_VERBS, Layout(Path("/"), SystemOwners()), began(os.getpid()), lasts)
+    connection = (
+        began(os.getpid()) if os.environ.get("SUDO_USER") == SENDER else 0
+    )  # the server has one; people may have others
+    answer_requests(MACHINE_VERBS, Layout(Path("/"), SystemOwners()), connection, lasts)
 
 
 def locate() -> None:

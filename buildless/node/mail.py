@@ -144,4 +144,5 @@ def tell(home: AppLayout, wanted: List[str]) -> None:
         names = sorted({to.rpartition("@")[2] for to, _ in found})
         write(domains, f"{MARK}\n" + "".join(f"{name} mail\n" for name in names))
         write(recipients, f"{MARK}\n" + "".join(f"/{expression(to)}/ gitdeploy:{name}\n" for to, name in found))
-        tool.run(("postfix", "reload"))
+        if runs():  # it reads them when it starts
+            tool.run(("postfix", "reload"))

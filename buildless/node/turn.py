@@ -29,24 +29,6 @@ AT_EASE = 0.5  # seconds in which a process that has no verb to do ends by itsel
 LOCK = struct.Struct("hhqqi")  # struct flock (fcntl(2)): type, whence, start, len, pid
 
 
-class Turns:
-    """The turns that this process takes; `directory` is for all processes of the node.
-
-    `connection` says when the one began that this process was started through, as `began` does; 0 where nothing comes late.
-    """
-
-    def __init__(self, directory: Path, connection: int = 0) -> None:
-        self.directory, self.connection = directory, connection
-
-    @contextmanager
-    def take(self, app: str) -> Iterator[None]:
-        """Work for `app` alone. Raises NodeError if somebody has come through a later connection."""
-        with turn(self.directory / "turns", app):
-            if self.connection and not latest(self.directory / "connection", self.connection):
-                raise NodeError("the server has connected anew since this was asked; push again")
-            yield
-
-
 def latest(file: Path, connection: int) -> bool:
     """Whether no later connection than this one has been noted in `file`; then this one is."""
     with open(file, "a+", encoding="ascii") as noted:

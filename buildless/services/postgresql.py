@@ -108,7 +108,12 @@ class Postgresql(Service):
 
     def remove(self, home: AppLayout, account: Account) -> None:
         self.drop(home, account)
-        psql("postgres", f"{drop_sql(account.name)}DROP ROLE IF EXISTS {identifier(account.name)};\n")
+        role = identifier(account.name)
+        psql("postgres", drop_sql(account.name))
+        try:
+            psql("postgres", f"DROP ROLE IF EXISTS {role};\n")
+        except NodeError:  # somebody has given it a right to what is his, which is his to take back
+            psql("postgres", f"ALTER ROLE {role} NOLOGIN PASSWORD NULL;\n")
         for top in sorted(CONFIGURATION.glob("*/main")):
             let_in(top / "pg_hba.conf", replace(account, clients=()))
 
@@ -179,14 +184,13 @@ def extension_sql(name: str, owner: str, extensions: Tuple[str, ...], trusted: T
     """
     made = []
     for one in trusted:
-        schema = identifier(one)
-        made.append(unless(f"SELECT FROM pg_extension WHERE extname = '{one}'", f"CREATE SCHEMA {schema}"))
+        schema, there = identifier(one), f"SELECT FROM pg_extension WHERE extname = '{one}'"
+        path = f'"$user", public, {schema}'
+        made.append(unless(there, f"ALTER DATABASE {identifier(name)} SET search_path = {path}"))
+        made.append(unless(there, f"CREATE SCHEMA {schema}"))
         made.append(
             f"CREATE EXTENSION IF NOT EXISTS {schema} SCHEMA {schema};\nGRANT USAGE ON SCHEMA {schema} TO PUBLIC;\n"
         )
-    if trusted:
-        path = ", ".join(['"$user"', "public", *map(identifier, trusted)])
-        made.append(f"ALTER DATABASE {identifier(name)} SET search_path = {path};\n")
     if "postgis" in trusted:
         made.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON postgis.spatial_ref_sys TO {identifier(owner)};\n")
     own = [one for one in extensions if one not in trusted]

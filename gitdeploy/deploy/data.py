@@ -130,9 +130,12 @@ def wanted(site: Site, place: Place) -> list[str]:
 
 
 @asynccontextmanager
-async def keeping(site: Site, place: Place) -> AsyncIterator[Data]:
-    """Talk to the node that keeps the data of an app. Raises NotFound, or Refused if it does not answer."""
-    names = wanted(site, place)
+async def keeping(site: Site, place: Place, services: Sequence[str] | None = None) -> AsyncIterator[Data]:
+    """Talk to the node that keeps the data of an app, in these services or all that it wants.
+
+    Raises NotFound, or Refused if it does not answer.
+    """
+    names = wanted(site, place) if services is None else list(services)
     if not names:
         raise NotFound(f"{place} has no service on a node that keeps anything; see services in docs/app-yaml.rst")
     name = node_of(site.environment(place), names)
@@ -145,22 +148,35 @@ async def keeping(site: Site, place: Place) -> AsyncIterator[Data]:
         yield Data(site, place, node, session, tuple(one for one in names if service.find(one).keeps))
 
 
-async def keep(site: Site, place: Place, say: Say) -> str | None:
-    """Have a backup of all that the live release's services keep made, which stays on their node; says that, and returns its name.
+async def there(site: Site, place: Place) -> list[str]:
+    """The services that an app has on the node for that, also those that its live release does not name any more."""
+    node = site.node(node_of(site.environment(place), []))
+    if (problem := await node.reach()) is not None:
+        raise Refused(
+            f"{node.name}, which may have services of {place}, does not answer: {problem}; try again when it is back"
+        )
+    return list((await site.ask(node, "check_services", app=site.key(place)))["services"])
 
-    For who changes data next, and has the turn of the place. None where there is nothing that keeps anything, or nothing live.
+
+async def keep(site: Site, place: Place, say: Say, services: Sequence[str] | None = None) -> str | None:
+    """Have a backup of all that these services keep made, or those of the live release.
+
+    It stays on their node; says that, and returns its name. For who changes data next, and has the turn of the place. None where
+    there is nothing that keeps anything, or nothing live.
     """
     try:
-        names = wanted(site, place)
+        names = wanted(site, place) if services is None else services
     except NotFound:
         return None
     if not any(service.find(name).keeps for name in names):
         return None
-    async with keeping(site, place) as data:
+    async with keeping(site, place, services) as data:
         made = await data.backup(keep=True)
     file: str = made["file"]
     what = ", ".join(one["service"] for one in made["services"])
     say(f"{data.node.name}: {what} kept as {file} ({size(made['size'])})")
+    for line in (f"{one['service']}: {line}" for one in made["services"] for line in one.get("said", ())):
+        say(f"{data.node.name}: {line}")
     return file
 
 

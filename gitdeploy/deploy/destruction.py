@@ -47,6 +47,8 @@ class Destruction(Attempt):
 
     async def say_goodbye(self, first: Node) -> None:
         """What the application wants to do before."""
+        if (await self.site.ask(first, "state", app=self.key))["live"] is None:
+            return  # an earlier attempt came as far as that
         description = data.described(self.site, self.place)
         variables = self.site.config_vars(self.place).read(self.place.environment).variables
         found = accounts(self.site, self.place, self.key, description, variables)
@@ -65,15 +67,16 @@ class Destruction(Attempt):
         for node in nodes:
             async with self.site.talking(node) as session:
                 await session.hold(self.key)
+        services = await data.there(self.site, self.place)
         try:
-            await data.keep(self.site, self.place, self.report.detail)
+            await data.keep(self.site, self.place, self.report.detail, services)
         except GitdeployError:
             for node in nodes:
                 async with self.site.talking(node) as session:
                     await session.unhold(self.key, counts)  # it is all there
             raise
-        if services := data.wanted(self.site, self.place):
-            async with data.keeping(self.site, self.place) as kept:
+        if services:
+            async with data.keeping(self.site, self.place, services) as kept:
                 await kept.delete(services)
         for node in nodes:
             async with self.site.talking(node) as session:

@@ -127,9 +127,7 @@ async def change(site: Site, plan: Plan, nodes: OnNodes, report: Report) -> None
     try:
         await ask(site, name, nodes, {**request, "live": True}, lambda text: report.detail(f"{name}: {text}"))
     except GitdeployError as error:
-        report.error(
-            f"{', '.join(plan.waiting)}: {error}; it goes on as it was: look at it, then redeploy {plan.place.app}"
-        )
+        report.error(f"{', '.join(plan.waiting)}: {error}; look at it on {name}, then: redeploy {plan.place.app}")
 
 
 def asking(site: Site, plan: Plan) -> tuple[str, dict[str, object]]:

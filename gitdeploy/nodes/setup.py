@@ -24,7 +24,7 @@ TRY = 60.0
 REFUSAL = "! "
 NAMED = 6  # files that are told by name
 
-LOCK = "/run/gitdeploy-kit.lock"
+LOCK = "/run/gitdeploy/kit.lock"
 """Shared by those who have loaded our package on a machine (usr/lib/gitdeploy/node), taken by who changes it."""
 
 LAY = ("--checksum", "--perms", "--owner", "--group", "--chown=root:root", "--itemize-changes")
@@ -184,12 +184,15 @@ class Setup:
             for file in self.outfit.files:
                 write(Path(directory), file)
             laid = [file.path for file in self.outfit.files if not file.path.startswith(f"{PACKAGE}/")]
-            await self.rsync(told, "/", lay_over(self.machine, shell, directory), "".join(f"{path}\0" for path in laid))
-            await self.rsync(told, f"/{PACKAGE}", mirror(self.machine, shell, directory), "")
+            await self.rsync(told, f"/{PACKAGE}", mirror(self.machine, shell, directory), "", BUSY + COPY)
+            names = "".join(
+                f"{path}\0" for path in laid
+            )  # what is there runs with the new package, not the other way round
+            await self.rsync(told, "/", lay_over(self.machine, shell, directory), names, COPY)
 
-    async def rsync(self, told: Lines, what: str, argv: tuple[str, ...], names: str) -> None:
+    async def rsync(self, told: Lines, what: str, argv: tuple[str, ...], names: str, limit: float) -> None:
         try:
-            output = await self.runner.run(Command(argv, BASE_ENVIRON), stdin=names.encode(), timeout=COPY)
+            output = await self.runner.run(Command(argv, BASE_ENVIRON), stdin=names.encode(), timeout=limit)
         except CommandFailed as error:
             raise explained(self.machine, self.logins, error) from error
         done = changes(output.decode("utf-8", "replace"))

@@ -97,8 +97,8 @@ def test_what_was_changed_by_hand_is_put_right_and_no_request_is_lost(machines: 
         said = machines.gitdeploy("setup-node", "set1").splitlines()
         time.sleep(0.5)
     assert said == [
-        "set1: /: etc/logrotate.d/gitdeploy (new), etc/nginx/nginx.conf",
         "set1: /usr/lib/gitdeploy/buildless: node/verbs.py (new), gone.py (removed)",
+        "set1: /: etc/logrotate.d/gitdeploy (new), etc/nginx/nginx.conf",
         "set1: python: python3 -m compileall -q /usr/lib/gitdeploy/buildless",
         "set1: nginx: systemctl reload-or-restart nginx",
         "set1: ready",

@@ -54,7 +54,7 @@ def test_the_tables_have_the_addresses_of_all_that_is_live(layout, postfix):
          "/^t-.*@shop[.]test$/ gitdeploy:shop.x"],
     ]  # fmt: skip
     start = [["systemctl", what, "mail-shop.x.socket"] for what in ("restart", "start")]
-    assert postfix.calls == [["systemctl", "daemon-reload"], *start, ["postfix", "reload"]]
+    assert postfix.calls == [["systemctl", "daemon-reload"], *start, ["postfix", "status"], ["postfix", "reload"]]
     socket = (layout.units / "mail-shop.x.socket").read_text()
     assert f"ListenStream={shop.mail_socket}\n" in socket and "SocketGroup=gitdeploy-mail\n" in socket
     assert "User=app-shop_x\n" in (layout.units / "mail-shop.x@.service").read_text()

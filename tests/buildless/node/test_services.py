@@ -16,7 +16,6 @@ from buildless.node.__main__ import answer, said
 from buildless.node.layout import Layout
 from buildless.node.owners import Owners
 from buildless.node.services import SERVICE_VERBS
-from buildless.node.turn import Turns
 from buildless.node.verbs import VERBS
 
 PASSWORD = "0123456789abcdef" * 3
@@ -202,7 +201,7 @@ def test_what_an_app_does_not_have(node):
 
 
 def test_a_verb_that_a_node_does_not_know(node):
-    assert answer(VERBS, node.layout, Turns(node.layout.run), {"verb": "fly"}, print)["error"] == (
+    assert answer(VERBS, node.layout, {"verb": "fly"}, print)["error"] == (
         "the node was set up by another version, which cannot do fly; run: gitdeploy setup-node NODE"
     )
 

@@ -22,15 +22,16 @@ def test_a_user_and_a_database():
 
 
 def test_extensions_are_made_by_who_owns_the_database():
+    unless = "WHERE NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'postgis') \\gexec\n"
     own = 'SET ROLE "shop";\nSET search_path = public;\nCREATE EXTENSION IF NOT EXISTS "hstore";\n'
     assert (
         postgresql.extension_sql("shop_0new", "shop", ("hstore",), ()) == f"SET client_min_messages = warning;\n{own}"
     )
     assert postgresql.extension_sql("shop_0new", "shop", ("postgis", "hstore"), ("postgis",)) == (
         "SET client_min_messages = warning;\n"
-        "SELECT 'CREATE SCHEMA \"postgis\"' WHERE NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'postgis') \\gexec\n"
+        f'SELECT \'ALTER DATABASE "shop_0new" SET search_path = "$user", public, "postgis"\' {unless}'
+        f"SELECT 'CREATE SCHEMA \"postgis\"' {unless}"
         'CREATE EXTENSION IF NOT EXISTS "postgis" SCHEMA "postgis";\nGRANT USAGE ON SCHEMA "postgis" TO PUBLIC;\n'
-        'ALTER DATABASE "shop_0new" SET search_path = "$user", public, "postgis";\n'
         'GRANT SELECT, INSERT, UPDATE, DELETE ON postgis.spatial_ref_sys TO "shop";\n' + own
     )
 

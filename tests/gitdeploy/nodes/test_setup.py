@@ -74,14 +74,14 @@ def test_the_script_the_files_the_script_and_then_the_server_logs_in(fleet: Flee
     runner = FakeRunner()
     work, said = setup(fleet, runner)
     result(work.run())
-    packages, lay, copy, settle, let_go, enter = runner.commands
+    packages, copy, lay, settle, let_go, enter = runner.commands
     assert packages[-4:] == ("root", "--", "192.0.2.1", "sh -s -- packages apps")
     assert lay[0] == "rsync" and lay[-1] == "192.0.2.1:/"
     assert copy[0] == "rsync" and copy[-1] == "192.0.2.1:/usr/lib/gitdeploy/buildless/"
     assert settle[-1] == f"sh -s -- settle apps {OUTFIT.version}"
     assert enter[-4:] == ("gitdeploy", "--", "192.0.2.1", "sudo -n /usr/lib/gitdeploy/node")
     assert f"IdentityFile={fleet.path}/setup_ed25519" in settle and f"IdentityFile={fleet.path}/server_ed25519" in enter
-    assert runner.stdin == [b"the script", b"etc/a\0", b"", b"the script", b"", b""]
+    assert runner.stdin == [b"the script", b"", b"etc/a\0", b"the script", b"", b""]
     [socket] = {command[command.index("-S") + 1] for command in (packages, settle, let_go)}
     assert let_go[-4:] == ("-O", "exit", "--", "192.0.2.1") and socket in lay[lay.index("--rsh") + 1]
     assert "-S" not in enter  # the server's key is another one, and must do by itself
@@ -146,7 +146,7 @@ def test_files_are_laid_one_by_one_and_directories_stay_as_they_are() -> None:
 def test_our_package_is_mirrored_and_who_is_not_root_takes_sudo() -> None:
     assert mirror(ADMIN, ("ssh",), "/tmp/x") == (
         "rsync", "--checksum", "--perms", "--owner", "--group", "--chown=root:root", "--itemize-changes",
-        "--rsh", "ssh -l admin", "--rsync-path", "sudo -n -- flock --timeout 240 /run/gitdeploy-kit.lock rsync",
+        "--rsh", "ssh -l admin", "--rsync-path", "sudo -n -- flock --timeout 240 /run/gitdeploy/kit.lock rsync",
         "--recursive", "--delete-after", "--delay-updates", "--filter=-p __pycache__/", "--",
         "/tmp/x/usr/lib/gitdeploy/buildless/", "[2001:db8::1]:/usr/lib/gitdeploy/buildless/",
     )  # fmt: skip
