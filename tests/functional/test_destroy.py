@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
+
+import pytest
 
 from .session import PYTHON, Server, eventually, hello
 
@@ -52,3 +56,31 @@ def test_an_app_is_deleted_and_begins_anew(server: Server, tmp_path: Path) -> No
     kept = server.ssh("backups", "mortal").ok().out.splitlines()[1].split()[0]
     server.ssh("restore", "--kept", kept, "--confirm", "mortal", "mortal").ok()
     assert (node / "var/lib/apps/mortal/files/note").read_text() == "remember me"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount, so that something cannot be deleted")
+def test_one_that_was_interrupted_is_repeated_and_takes_what_earlier_releases_kept(
+    server: Server, tmp_path: Path
+) -> None:
+    app, stay = server.app("lasting"), tmp_path / "stay"
+    files = {**hello("one"), "app.yaml": YAML, "life.py": BYE.format(stay=stay)}
+    app.commit("Keep files", {**files, "app.yaml": YAML.replace("services: files", "services: files, public_files")})
+    app.push().ok()
+    state, home = server.home / "node/var/lib/apps/lasting", server.home / "node/srv/apps/lasting"
+    (state / "public_files/note").write_text("of an earlier release")
+    app.commit("Keep fewer", files)
+    app.push().ok()
+    busy = next((home / "versions").glob("[0-9a-f]*"))
+    subprocess.run(("mount", "--bind", busy, busy), check=True)
+    try:
+        failed = server.ssh("destroy", "--confirm", "lasting", "lasting")
+    finally:
+        subprocess.run(("umount", busy), check=True)
+    assert failed.status == 1 and "busy" in failed.text, failed.text
+    assert "files, public_files kept as" in failed.out
+    assert not (state / "files").exists() and not (state / "public_files").exists()
+    said = server.ssh("destroy", "--confirm", "lasting", "lasting").ok()
+    assert "goodbye" not in said.out and said.out.endswith("lasting is no more\n")
+    assert not home.exists() and not state.exists()
+    app.push().ok()
+    assert len(server.ssh("backups", "lasting").ok().out.splitlines()) == 2
