@@ -10,8 +10,10 @@ Answer = Dict[str, Any]
 
 
 def hold(layout: Layout, app: str) -> Answer:
-    """Keep that nobody is answered, while data are brought up to date."""
-    layout.app(app).held.touch()
+    """Keep that nobody is answered, while data are brought up to date. Where no release is there is nobody who would be."""
+    home = layout.app(app)
+    if home.releases.is_dir():
+        home.held.touch()
     return {}
 
 
