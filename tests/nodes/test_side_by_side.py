@@ -32,7 +32,7 @@ def tries(name, ports, pids):
         yield f"list {top}", lambda top=top: os.listdir(f"{top}/{name}")
         yield f"write {top}", lambda top=top: pathlib.Path(f"{top}/{name}/burgled").touch()
     for path in (f"/srv/apps/{name}/live/settings", f"/srv/apps/{name}/live/tree/app.yaml", f"/srv/apps/{name}/secret",
-                 f"/var/log/gitdeploy/{name}.log", f"/var/lib/gitdeploy/services/{name}"):
+                 f"/var/log/gitdeploy/{name}.log", f"/var/lib/gitdeploy/services/{name}/redis.json"):
         yield f"read {path}", lambda path=path: read(path)
     for number in range(1, 4):
         for kind in ("", "-web", "-worker"):
