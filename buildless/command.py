@@ -36,6 +36,9 @@ KEPT = 1_000_000  # characters of output: of more, the end
 TICK = 0.1  # seconds between looks whether it has ended, as what it started may hold its output open
 ADVICE = "write a URL path (/setup), a file of the tree (bin/import.py), or module:function"
 
+LIBRARY = Path(__file__).absolute().parent.parent
+"""Where this package is, as the interpreter found it."""
+
 FUNCTION_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 PYTHONS = ("python", "python3")
 _PATH = re.compile(r"/(?!/)[!-~]*")
@@ -166,7 +169,7 @@ def start(job: Job) -> Path:
     """The directory that a job's process starts in."""
     # python -m looks in the directory it starts in: ours, until `inside` has found buildless and goes to the application's.
     programs = (PROGRAM, INSTALLED)
-    return job.directory if job.command.form in programs else Path(__file__).absolute().parent.parent
+    return job.directory if job.command.form in programs else LIBRARY
 
 
 def perform(job: Job, timeout: float, on_output: Optional[Callable[[str], None]] = None) -> Result:

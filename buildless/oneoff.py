@@ -15,14 +15,12 @@ import termios
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
 
-from buildless.command import MODULE, Command, Job, argv, parse_command
+from buildless.command import LIBRARY, MODULE, Command, Job, argv, parse_command
 from buildless.command import start as start_directory
 from buildless.environ import with_libraries
 from buildless.errors import CommandError
 from buildless.package import AppPackage
 
-LIBRARY = Path(__file__).absolute().parent.parent
-"""Where this package is, as the interpreter found it."""
 NOT_FOUND = 127
 CONSOLE = "buildless.console"
 

@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from buildless import command
+from buildless.command import LIBRARY
 from buildless.environ import with_libraries
 from buildless.errors import BuildlessError
 from buildless.notify import send
 from buildless.package import AppPackage
 from buildless.processes import Process
 from buildless.release import Release, enter, read_release
-
-LIBRARY = Path(__file__).absolute().parent.parent
-"""Where this package is, as the interpreter found it."""
 
 HASTY, LONGEST = 10.0, 60.0
 """Seconds: a worker that ended sooner after its start waits before the next one, each time twice as long, so long at most."""
