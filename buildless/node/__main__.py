@@ -84,14 +84,20 @@ def said(lines: Generator[str, None, Dict[str, Any]], say: Callable[[str], None]
 
 
 def serve(
-    verbs: Mapping[str, Verb], layout: Layout, connection: int = 0, lasts: Callable[[], object] = lambda: None
+    verbs: Mapping[str, Verb],
+    layout: Layout,
+    connection: int = 0,
+    begins: Callable[[], object] = lambda: None,
+    lasts: Callable[[], object] = lambda: None,
 ) -> None:
     """Read requests from standard input and answer each on standard output.
 
     `connection` says when the one began that this process was started through (turn.began): what comes through an earlier one than
-    the last is refused; 0 where nothing comes late. `lasts` is called before one of `LASTING`.
+    the last is refused; 0 where nothing comes late. `begins` is called when the first is there, `lasts` before one of `LASTING`.
     """
-    for line in sys.stdin:
+    for count, line in enumerate(sys.stdin):
+        if not count:
+            begins()
         request = json.loads(line)
         number = request.pop("id")
 

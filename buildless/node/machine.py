@@ -202,14 +202,14 @@ MACHINE_VERBS: Dict[str, Verb] = {
 }
 
 
-def main(lasts: Callable[[], object] = lambda: None) -> None:
-    """Answer requests; `lasts` is called before one that may go on for as long as somebody wants."""
+def main(begins: Callable[[], object] = lambda: None, lasts: Callable[[], object] = lambda: None) -> None:
+    """Answer requests; `begins` is called before the first, `lasts` before one that may go on for as long as somebody wants."""
     os.umask(0o022)
     end_with_asker()
     connection = (
         began(os.getpid()) if os.environ.get("SUDO_USER") == SENDER else 0
     )  # the server has one; people may have others
-    answer_requests(MACHINE_VERBS, Layout(Path("/"), SystemOwners()), connection, lasts)
+    answer_requests(MACHINE_VERBS, Layout(Path("/"), SystemOwners()), connection, begins, lasts)
 
 
 def locate() -> None:

@@ -115,6 +115,7 @@ class OnNodes:
         """End the sessions; with `rejoin` those that are late get what they lack, and lose what they have too much."""
         for on in self.nodes:
             on.session.close()
+            on.node.expect()
         for on in self.late if rejoin else ():
             self.site.rejoin(on.node)
 

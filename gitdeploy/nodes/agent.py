@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twisted.internet import protocol
@@ -16,6 +16,8 @@ from . import commands
 from .node import Say
 
 ENDS = 5.0  # seconds that an agent gets to end by itself
+STALE = 75  # the exit code of one that has done nothing, as the machine has been set up anew since it was started
+EXPECTED = 600.0  # seconds that an agent waits for a session which may come
 
 
 class Agent(protocol.ProcessProtocol):
@@ -81,19 +83,58 @@ class Agent(protocol.ProcessProtocol):
         self.done({"gone": f"{self.gone} (exit code {self.ended})", "details": tail})
 
 
+def start(runner: Runner, argv: Sequence[str], gone: str) -> Agent:
+    """The agent that `argv` starts; `gone` says what it means when it ends."""
+    agent = Agent(gone)
+    runner.start(Command(tuple(argv), BASE_ENVIRON), agent)
+    return agent
+
+
+class Agents:
+    """Where the sessions with a node have their agents from: `start` makes one, unless one waits already.
+
+    To start one costs a machine more than all that a rollback asks of it. Who has just deployed may well deploy again.
+    """
+
+    def __init__(self, reactor: Any, start: Callable[[], Agent]) -> None:
+        self.reactor, self.start = reactor, start
+        self.waiting: Agent | None = None
+        self.timer: Any = None
+
+    def expect(self) -> None:
+        """Have one wait, for `EXPECTED` seconds."""
+        agent = self.take()
+        self.waiting, self.timer = agent, self.reactor.callLater(EXPECTED, self.drop)
+
+    def take(self) -> Agent:
+        """One for a session."""
+        if self.waiting is None or self.waiting.ended is not None:
+            self.drop()
+            return self.start()
+        agent, self.waiting = self.waiting, None
+        self.drop()
+        return agent
+
+    def drop(self) -> None:
+        """Let the one that waits go."""
+        if self.timer is not None and self.timer.active():
+            self.timer.cancel()
+        agent, self.waiting, self.timer = self.waiting, None, None
+        if agent is not None and agent.ended is None:
+            agent.transport.closeStdin()
+
+
 class AgentSession:
     """The part of a session that is the same for every node: what is asked of its agent, and rsync.
 
-    `argv` starts the agent, `gone` says what it means when it ends. `prefix` stands before directories for rsync
-    (``HOST:``), `shell` is how rsync gets there.
+    The agent is one of `agents`. `prefix` stands before directories for rsync (``HOST:``), `shell` is how rsync gets there.
     """
 
     def __init__(
-        self, reactor: Any, runner: Runner, argv: Sequence[str], gone: str, prefix: str = "", shell: Sequence[str] = ()
+        self, reactor: Any, runner: Runner, agents: Agents, prefix: str = "", shell: Sequence[str] = ()
     ) -> None:
-        self.reactor, self.runner, self.prefix, self.shell = reactor, runner, prefix, shell
-        self.agent = Agent(gone)
-        self.process = runner.start(Command(tuple(argv), BASE_ENVIRON), self.agent)
+        self.reactor, self.runner, self.agents, self.prefix, self.shell = reactor, runner, agents, prefix, shell
+        self.agent = agents.take()
         self.dropped = False
 
     @property
@@ -106,12 +147,15 @@ class AgentSession:
 
         So does a caller that is cancelled: what the verb would still do is not wanted, and what comes next need not wait for it.
         """
-        timer = self.reactor.callLater(limit, end_group, self.reactor, self.process)
+        timer = self.reactor.callLater(limit, self.end)
         try:
             answer = await self.agent.ask(verb, request, say)
+            if self.agent.ended == STALE:
+                self.agent = self.agents.take()
+                answer = await self.agent.ask(verb, request, say)
         except CancelledError:
             self.dropped = True
-            end_group(self.reactor, self.process)
+            self.end()
             raise
         finally:
             late = not timer.active()
@@ -136,16 +180,20 @@ class AgentSession:
             Command(argv, BASE_ENVIRON), stdin=names, timeout=timeout, on_output=lambda data: show(data, progress)
         )
 
+    def end(self) -> None:
+        """End the agent, whatever it does."""
+        end_group(self.reactor, self.agent.transport)
+
     def close(self) -> None:
         """Let the agent end: it does when its standard input does."""
         if self.agent.ended is None:
-            self.process.closeStdin()
+            self.agent.transport.closeStdin()
 
     async def finish(self) -> None:
         """`close`, and wait until its process has ended."""
         self.close()
         if self.agent.ended is None:
-            timer = self.reactor.callLater(ENDS, end_group, self.reactor, self.process)
+            timer = self.reactor.callLater(ENDS, self.end)
             await self.agent.over
             if timer.active():
                 timer.cancel()

@@ -22,6 +22,7 @@ from buildless.processes import WEB
 
 from ..runner import Runner
 from . import commands
+from .agent import Agents, start
 from .answers import RELEASE_HEADER
 from .applog import AppLog
 from .crew import Crew, listed
@@ -51,6 +52,7 @@ class EmbeddedNode:
     ) -> None:
         self.reactor, self.runner, self.root, self.run, self.python, self.url = reactor, runner, root, run, python, url
         self.path = os.defpath
+        self.agents = Agents(reactor, lambda: start(runner, self.agent(), "the node's agent ended"))
         self.files = Layout(root)
         self.crews: dict[tuple[str, str], Crew] = {}
         self.hosts: dict[str, str] = {}
@@ -78,6 +80,9 @@ class EmbeddedNode:
 
     def agent(self) -> tuple[str, ...]:
         return commands.agent(sys.executable, str(self.root))
+
+    def expect(self) -> None:
+        """Nothing: its agent starts in no time."""
 
     def session(self) -> EmbeddedSession:
         return EmbeddedSession(self)

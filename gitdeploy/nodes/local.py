@@ -20,7 +20,7 @@ class EmbeddedSession(AgentSession):
 
     def __init__(self, node: EmbeddedNode) -> None:
         self.node = node
-        super().__init__(node.reactor, node.runner, node.agent(), "the node's agent ended")
+        super().__init__(node.reactor, node.runner, node.agents)
 
     async def adopt(self, key: str, release: str, fingerprint: str) -> str | None:
         return self.node.adopt(key, release, fingerprint)

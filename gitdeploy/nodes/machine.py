@@ -12,7 +12,7 @@ from buildless.node.layout import Layout
 from ..errors import GitdeployError, NotFound, Refused
 from ..runner import Runner
 from . import commands
-from .agent import AgentSession
+from .agent import Agents, AgentSession, start
 from .connection import Connection
 from .fleet import Fleet, Machine
 from .node import Checked, Process, Say, Unsteady
@@ -52,7 +52,13 @@ class MachineNode:
         socket = run / f"ssh-{machine.name}"
         self.through = commands.through(self.shell, str(socket))
         argv = commands.master(self.shell, machine, str(socket))
-        self.connection = Connection(reactor, runner, machine.name, argv, socket, lambda: joined(self))
+        self.agents = Agents(reactor, lambda: start(runner, self.agent(), f"the connection to {self.name} was lost"))
+        self.connection = Connection(reactor, runner, machine.name, argv, socket, lambda: self.connected(joined))
+
+    def connected(self, joined: Callable[[MachineNode], None]) -> None:
+        """It has been, perhaps anew: what came through an earlier connection is of no use."""
+        self.agents.drop()
+        joined(self)
 
     async def reach(self) -> str | None:
         return None if await self.connection.settle() else self.connection.reason
@@ -72,6 +78,10 @@ class MachineNode:
 
     def agent(self) -> tuple[str, ...]:
         return commands.remote(self.through, commands.USER, self.machine, commands.AGENT)
+
+    def expect(self) -> None:
+        if self.connection.state == "up":
+            self.agents.expect()
 
     def session(self) -> MachineSession:
         return MachineSession(self)
@@ -102,6 +112,7 @@ class MachineNode:
             session.close()
 
     def close(self) -> None:
+        self.agents.drop()
         self.connection.close()
 
 
@@ -111,9 +122,7 @@ class MachineSession(AgentSession):
     def __init__(self, node: MachineNode) -> None:
         self.node = node
         prefix, shell = f"{node.machine.address}:", (*node.through, "-l", commands.USER)
-        super().__init__(
-            node.reactor, node.runner, node.agent(), f"the connection to {node.name} was lost", prefix, shell
-        )
+        super().__init__(node.reactor, node.runner, node.agents, prefix, shell)
 
     async def adopt(self, key: str, release: str, fingerprint: str) -> str | None:
         answer = await self.call("adopt", SOON, app=key, release=release, fingerprint=fingerprint)

@@ -147,6 +147,9 @@ class Node(Protocol):
     def agent(self) -> tuple[str, ...]:
         """What starts the node's side (buildless.node), which answers on its standard streams."""
 
+    def expect(self) -> None:
+        """A session has ended, and the next one may come soon: what it would have to wait for can be got ready."""
+
     def session(self) -> Session:
         """Begin to talk to it."""
 

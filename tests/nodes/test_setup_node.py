@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
+from gitdeploy.nodes.agent import STALE
+
 from .load import Load
 from .machines import Machines, Node, eventually
 
@@ -127,6 +129,22 @@ def test_a_deploy_that_works_there_is_waited_for(machines: Machines, web: Node) 
     assert setup.returncode == 0 and "buildless: ports.py" in said and module.read_text() != "changed = True\n"
     agent.stdin.close()
     agent.wait(timeout=20)
+    agent.stdout.close()
+
+
+def test_who_waits_for_a_first_request_is_not_waited_for(machines: Machines, web: Node) -> None:
+    """The server has an agent wait after a deploy. It has loaded what is not there any more: the server is to start another."""
+    agent = subprocess.Popen(server_argv(web, "sudo", "-n", AGENT), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert agent.stdin is not None and agent.stdout is not None
+    tasks = "ls /proc/$(pgrep -f '^/usr/bin/python3 -I /usr/lib/gitdeploy/node')/task | wc -l"
+    eventually("it listens", lambda: web.ssh("sh", "-c", tasks, check=False).strip() == "2")
+    (web.root / "usr/lib/gitdeploy/buildless/ports.py").write_text("changed = True\n")
+    said = machines.gitdeploy("setup-node", "set1")
+    assert "buildless: ports.py" in said and "waiting" not in said
+    assert agent.poll() is None
+    agent.stdin.write(b'{"id": 1, "verb": "status"}\n')
+    agent.stdin.close()
+    assert agent.stdout.read() == b"" and agent.wait(timeout=20) == STALE
     agent.stdout.close()
 
 

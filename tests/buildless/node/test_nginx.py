@@ -4,6 +4,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler
 from socketserver import UnixStreamServer
+from typing import Any
 
 import pytest
 
@@ -166,11 +167,14 @@ def test_workers_are_the_masters_children_and_accept_until_their_title_says_othe
     assert nginx.workers(layout) == []
     (layout.root / "run").mkdir(parents=True, exist_ok=True)
     (layout.root / "run" / "nginx.pid").write_text(f"{os.getpid()}\n")
-    wait = "import sys; sys.stdin.read()"
+    wait = "import sys; print(flush=True); sys.stdin.read()"
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with (
-        subprocess.Popen([sys.executable, "-c", wait], stdin=subprocess.PIPE) as worker,
-        subprocess.Popen([sys.executable, "-c", wait, "worker is shutting down"], stdin=subprocess.PIPE) as ending,
+        subprocess.Popen([sys.executable, "-c", wait], **pipes) as worker,
+        subprocess.Popen([sys.executable, "-c", wait, "worker is shutting down"], **pipes) as ending,
     ):
+        for one in (worker, ending):
+            one.stdout.readline()  # a process has no title yet while it is being loaded
         assert {str(worker.pid), str(ending.pid)} <= set(nginx.workers(layout))
         assert nginx.accepts(str(worker.pid)) and not nginx.accepts(str(ending.pid))
     assert not nginx.accepts(str(worker.pid))

@@ -365,6 +365,14 @@ def test_lines_for_the_pusher_come_before_the_answer(capsys, monkeypatch, tmp_pa
     ]
 
 
+def test_what_is_to_be_seen_to_before_the_first_request_is_done_once(capsys, monkeypatch, tmp_path):
+    done = []
+    requests = '{"id": 1, "verb": "count"}\n{"id": 2, "verb": "count"}\n'
+    monkeypatch.setattr(sys, "stdin", io.StringIO(requests))
+    serve({"count": lambda layout: {"done": list(done)}}, Layout(tmp_path), begins=lambda: done.append("begun"))
+    assert [json.loads(line)["ok"] for line in capsys.readouterr().out.splitlines()] == [{"done": ["begun"]}] * 2
+
+
 def test_the_secret_is_the_apps_and_survives_its_releases(node):
     place = node.root / "srv/apps/shop/secret"
     node.version(A, {"a.txt": "a"})

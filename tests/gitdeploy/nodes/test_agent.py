@@ -9,7 +9,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from gitdeploy.errors import Refused
-from gitdeploy.nodes.agent import AgentSession, show
+from gitdeploy.nodes.agent import EXPECTED, STALE, Agents, AgentSession, show, start
 
 
 class FakeProcess:
@@ -27,9 +27,10 @@ class FakeProcess:
 
 class FakeRunner:
     def __init__(self):
-        self.commands = []
+        self.commands, self.started = [], []
 
     def start(self, command, protocol):
+        self.started.append(protocol)
         protocol.transport = FakeProcess()
         return protocol.transport
 
@@ -39,8 +40,14 @@ class FakeRunner:
 
 
 @pytest.fixture
-def session():
-    return AgentSession(Clock(), FakeRunner(), ["agent"], "the connection to web1 was lost", "192.0.2.1:", ["ssh"])
+def agents():
+    runner = FakeRunner()
+    return Agents(Clock(), lambda: start(runner, ["agent"], "the connection to web1 was lost"))
+
+
+@pytest.fixture
+def session(agents):
+    return AgentSession(agents.reactor, FakeRunner(), agents, "192.0.2.1:", ["ssh"])
 
 
 def asking(session, verb="survey", say=None, limit=10.0, **request):
@@ -58,7 +65,7 @@ def tell(session, **message):
 
 def test_a_request_is_a_line_and_so_is_its_answer_in_however_many_pieces(session):
     found = asking(session, app="shop")
-    assert session.process.written == [{"id": 1, "verb": "survey", "app": "shop"}]
+    assert session.agent.transport.written == [{"id": 1, "verb": "survey", "app": "shop"}]
     session.agent.outReceived(b'{"id": 1, "o')
     session.agent.outReceived(b'k": {"versions": []}}')
     assert found == []
@@ -105,6 +112,46 @@ def test_an_agent_that_ends_is_said_with_what_it_wrote(session):
     assert str(error) == "the connection to web1 was lost (exit code 255), during: receive"
     assert error.details == ("Traceback", "MemoryError")
     assert str(asking(session, "state")[0]) == "the connection to web1 was lost (exit code 255), during: state"
+
+
+def ends(agent, status):
+    agent.processEnded(Failure(ProcessTerminated(status, None, None)))
+
+
+def test_an_agent_that_is_expected_waits_for_the_next_session(agents):
+    agents.expect()
+    waiting = agents.waiting
+    agents.expect()
+    assert agents.waiting is waiting, "one is enough"
+    assert agents.take() is waiting and agents.waiting is None and agents.reactor.getDelayedCalls() == []
+    assert agents.take() is not waiting
+
+
+def test_an_agent_does_not_wait_for_ever(agents):
+    agents.expect()
+    waiting = agents.waiting
+    agents.reactor.advance(EXPECTED - 1)
+    agents.expect()
+    agents.reactor.advance(EXPECTED - 1)
+    assert not waiting.transport.closed, "more was expected meanwhile"
+    agents.reactor.advance(1)
+    assert waiting.transport.closed and agents.take() is not waiting
+
+
+def test_an_agent_that_ended_while_it_waited_is_nobodys(agents):
+    agents.expect()
+    waiting = agents.waiting
+    ends(waiting, 255)
+    assert agents.take() is not waiting and agents.reactor.getDelayedCalls() == []
+
+
+def test_a_machine_that_was_set_up_meanwhile_gets_another_agent(session):
+    found, first = asking(session, app="shop"), session.agent
+    ends(first, STALE)
+    assert found == [] and session.agent is not first and not session.ended
+    assert session.agent.transport.written == [{"id": 1, "verb": "survey", "app": "shop"}]
+    tell(session, id=1, ok={"versions": []})
+    assert found == [{"versions": []}]
 
 
 def test_rsync_gets_the_names_on_its_input(session):
