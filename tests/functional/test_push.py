@@ -411,7 +411,7 @@ def test_a_debian_package_that_is_missing(shop: App) -> None:
 
 
 def test_the_embedded_node_takes_no_mail_and_says_so(shop: App) -> None:
-    mail = "mail: {tickets@shop.example.com: bin/receive}\n"
+    mail = f"mail: {{tickets@{shop.name}.localhost: bin/receive}}\n"
     shop.commit("Mail", {**hello("one"), "app.yaml": PYTHON + mail})
     assert shop.push().refused("app.yaml:3: mail: there is no file bin/receive in the tree")
     shop.commit("Its command", {"bin/receive.py": "", "app.yaml": PYTHON + mail.replace("receive", "receive.py")})

@@ -31,6 +31,7 @@ if status and not os.path.exists(os.environ["CONFIG_FILES"] + "/well"):
 """
 MAIL = """\
 services: files
+locations: shop.example.com, new.example.com
 mail:
   Tickets@shop.example.com: bin/receive.py
   "ticket-*@shop.example.com": {run: bin/receive.py, timeout: 2s}
@@ -176,8 +177,12 @@ def test_an_address_that_another_app_has_refuses_the_push(app: App, server: Serv
     for to in ("tickets@shop.example.com", "t*@shop.example.com", "TICKETS@shop.example.com"):
         other.commit("Mail", files("other", f'services: files\nmail: {{"{to}": bin/receive.py}}\n'))
         assert other.push().refused(
-            f"mail: {to.lower()} belongs to postshop, which has tickets@shop.example.com; take it out"
+            f"app.yaml:4: mail: {to.lower()} belongs to postshop, which has tickets@shop.example.com; take it out"
         )
+    other.commit("Mail", files("other", 'services: files\nmail: {"*@example.org": bin/receive.py}\n'))
+    assert other.push().refused(
+        "app.yaml:4: mail: *@example.org is mail for example.org, where postother does not answer"
+    )
 
 
 def test_a_postfix_that_somebody_else_configured_is_left_alone(app: App, node: Node, server: Server) -> None:
@@ -195,7 +200,9 @@ def test_a_postfix_that_somebody_else_configured_is_left_alone(app: App, node: N
 
 
 def test_a_switch_changes_who_gets_it_and_what_is_taken(app: App, node: Node) -> None:
-    mail = 'services: files\nmail:\n  "*@new.example.com": bin/receive.py\n'
+    mail = (
+        'services: files\nlocations: shop.example.com, new.example.com\nmail:\n  "*@new.example.com": bin/receive.py\n'
+    )
     app.commit("Another address", files("two", mail))
     app.push().ok()
     send(node, "any+thing@new.example.com", "New")
