@@ -270,9 +270,13 @@ def test_services_and_the_commands_of_its_tests_are_as_they_are_said(desk: Desk)
     assert "wants services that" in running.seen and "Traceback" not in running.seen
     settings = desk.home / ".config" / "gitdeploy" / "development.yaml"
     settings.parent.mkdir(parents=True, exist_ok=True)
-    settings.write_text('redis: {url: "redis://localhost:6379/7"}\n')
-    desk.write({"note.txt": "saved"})
+    settings.write_text('redis: {url: "redis://localhost:6379/6"}\n')
     running.until("Live: v2")
+    assert f"-----> Changed: {settings}\n" in running.seen and desk.get().text == "6"
+    settings.write_text("redis: {ulr: x}\n")
+    running.until(" !     " + f'{settings}:1: redis: unknown key "ulr"; did you mean url?')
+    settings.write_text('redis: {url: "redis://localhost:6379/7"}\n')
+    running.until("Live: v4")
     assert desk.get().text == "7"
     assert desk.gitdeploy("test", "one").ok().out.endswith("checked ('one',) 7\n")
 
