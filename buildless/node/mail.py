@@ -101,18 +101,13 @@ def texts(home: AppLayout, record: Mapping[str, Any]) -> Dict[Path, str]:
 
 def set_up(node: Layout) -> None:
     """Have postfix run with our configuration. One that somebody else configured is not touched. Raises NodeError."""
-    main, (domains, recipients) = node.postfix / "main.cf", tables(node)
-    if not is_ours(main):
+    if not is_ours(node):
         raise NodeError(
-            f"mail: postfix is configured by somebody else ({main}); remove that file on the node, and `deb: postfix`"
+            f"mail: postfix is configured by somebody else ({main(node)}); remove that file on the node, and `deb: postfix`"
             " from the app.yaml that brought it"
         )
-    told = {
-        "mark": MARK, "domains": domains, "recipients": recipients, "largest": LARGEST, "longest": int(LONGEST + 2 * SLACK),
-    }  # fmt: skip
     with alone(node):
-        changed = write_tables(node, claims(node))
-        if write(main, render("main.cf", told, node.texts)) or changed or not runs():
+        if configure(node, claims(node)) or not runs():
             tool.run(("postfix", "check"))
             systemd.reload()  # its units are made of its configuration
             systemd.ask("enable", "--quiet", SERVICE)
@@ -121,9 +116,13 @@ def set_up(node: Layout) -> None:
             raise NodeError("postfix does not run; look on the node what it says: journalctl -u 'postfix*'")
 
 
-def is_ours(main: Path) -> bool:
+def main(node: Layout) -> Path:
+    return node.postfix / "main.cf"
+
+
+def is_ours(node: Layout) -> bool:
     """Whether main.cf is written by us, or not there."""
-    return not main.exists() or main.read_text(encoding="utf-8").startswith(MARK)
+    return not main(node).exists() or main(node).read_text(encoding="utf-8").startswith(MARK)
 
 
 def runs() -> bool:
@@ -140,14 +139,18 @@ def tables(node: Layout) -> tuple[Path, Path]:
     return node.postfix / "gitdeploy-domains", node.postfix / "gitdeploy-recipients"
 
 
-def write_tables(node: Layout, everybody: Mapping[str, List[str]]) -> bool:
-    """Write the tables, and a transport for each app, of the patterns of apps by their names; says whether anything changed."""
+def configure(node: Layout, everybody: Mapping[str, List[str]]) -> bool:
+    """Write all that postfix reads, for the patterns of apps by their names; says whether anything of it changed."""
     domains, recipients = tables(node)
     found = [(to, name) for name, patterns in sorted(everybody.items()) for to in patterns]
     names = sorted({to.rpartition("@")[2] for to, _ in found})
-    told = {"mark": MARK, "postman": USER, "at_once": AT_ONCE, "apps": sorted({name for _, name in found})}
+    told = {
+        "mark": MARK, "domains": domains, "recipients": recipients, "largest": LARGEST, "longest": int(LONGEST + 2 * SLACK),
+    }  # fmt: skip
+    transports = {"mark": MARK, "postman": USER, "at_once": AT_ONCE, "apps": sorted({name for _, name in found})}
     changed = [
-        write(node.postfix / "master.cf", render("master.cf", told, node.texts)),
+        write(main(node), render("main.cf", told, node.texts)),
+        write(node.postfix / "master.cf", render("master.cf", transports, node.texts)),
         write(domains, f"{MARK}\n" + "".join(f"{name} mail\n" for name in names)),
         write(recipients, f"{MARK}\n" + "".join(f"/{expression(to)}/ gitdeploy-{name}:\n" for to, name in found)),
     ]
@@ -157,7 +160,7 @@ def write_tables(node: Layout, everybody: Mapping[str, List[str]]) -> bool:
 def tell(home: AppLayout, wanted: List[str]) -> None:
     """Let postfix know the addresses of all apps, of this one those that are wanted. It reads them anew, whoever wrote them."""
     with alone(home.node):
-        if is_ours(home.node.postfix / "main.cf"):
-            write_tables(home.node, {**claims(home.node), home.name: wanted})
+        if is_ours(home.node):
+            configure(home.node, {**claims(home.node), home.name: wanted})
             if runs():  # it reads them when it starts
                 tool.run(("postfix", "reload"))
