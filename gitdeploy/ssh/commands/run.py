@@ -65,7 +65,7 @@ async def begin(call: Call, words: Sequence[str]) -> int:
         node=node.name,
     )
     command = OneOff(call.site.reactor, request, *call.io.streams())
-    command.start(call.site.runner, node.agent())
+    node.start(command)
     call.io.attach(command)
     try:
         return await command.ended
