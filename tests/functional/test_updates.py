@@ -144,6 +144,8 @@ def test_an_exclusive_update_ends_what_somebody_runs_and_jobs(
     push.until("half of it is written")
     assert not [path for path in before if path.exists()]
     assert somebody.wait().status == 143  # as a shell says SIGTERM
+    another = shop.server.ssh("run", shop.name, "bin/hang.py", "run")
+    assert another.status != 0 and f"the data of production/{shop.name} are being brought up to date" in another.err
     (tmp_path / "gate").unlink()
     push.wait().ok()
     assert orders(shop) == ["new:one", "new:two"]
