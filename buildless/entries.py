@@ -78,7 +78,8 @@ _mailboxes = named(pattern, Shaped(_mailbox, {"anyOf": [TEXT, schema_of(_MAIL)]}
 
 def _mail(node: yaml.Node) -> tuple[Mailbox, ...]:
     found: Mapping[str, Mapping[str, Any]] = _mailboxes(node)
-    return tuple(Mailbox(pattern(to), **said) for to, said in found.items())
+    lines = {key.value: key.start_mark.line + 1 for key, _ in node.value}
+    return tuple(Mailbox(pattern(to), **said, line=lines[to]) for to, said in found.items())
 
 
 mail: Kind = Shaped(_mail, schema_of(_mailboxes))

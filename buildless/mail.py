@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Iterable, Optional
 
 from buildless.lifecycle import CommandLine, command_line
@@ -24,11 +24,15 @@ _LOCAL = re.compile(r"[a-z0-9_+-]*(?:\.[a-z0-9_+-]+)*", re.ASCII)
 
 @dataclass(frozen=True)
 class Mailbox:
-    """What takes the messages to an address, or to all that a pattern stands for; ended after `timeout` seconds."""
+    """What takes the messages to an address, or to all that a pattern stands for; ended after `timeout` seconds.
+
+    `line` is where app.yaml says so, for messages about it.
+    """
 
     to: str
     run: CommandLine
     timeout: float = TIMEOUT
+    line: int = field(default=1, compare=False, repr=False)
 
 
 def pattern(text: str) -> str:

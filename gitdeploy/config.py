@@ -96,7 +96,8 @@ class Config:
 
     `python` is the interpreter of applications on the embedded node; None leaves the choice to the server.
     `admins` may change other people's keys over ssh; None: everybody who has a key. `providers` are where create-node makes
-    machines: the settings of each, as libcloud calls them (see gitdeploy.nodes.cloud).
+    machines: the settings of each, as libcloud calls them (see gitdeploy.nodes.cloud). `mail` has the apps that may have mail for a
+    domain, by the domain; that for others is for the app that answers there.
     """
 
     environments: Mapping[str, Environment] = field(default_factory=_default_environments)
@@ -107,6 +108,7 @@ class Config:
     python: str | None = None
     admins: tuple[str, ...] | None = None
     providers: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: {"local": {"driver": "nspawn"}})
+    mail: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def load(path: str | os.PathLike[str]) -> Config:
@@ -145,6 +147,7 @@ def _config(values: Mapping[str, Any]) -> Config:
     for name, block in (("limits", Limits), ("keep", Keep)):
         if name in settings:
             settings[name] = block(**settings[name])
+    settings["mail"] = {hostname(domain): apps for domain, apps in settings.get("mail", {}).items()}
     return Config(**settings)
 
 
@@ -245,6 +248,7 @@ KINDS: Mapping[str, Kind] = {
     "python": string(_interpreter),
     "admins": strings(_name(names.user_name)),
     "providers": named(_name(names.provider_name), string_map(_provider_setting), lambda node: {}),
+    "mail": named(hostname, strings(_name(names.app_name)), lambda node: ()),
     "limits": section(LIMITS),
     "keep": section(KEEP),
     "web": section(WEB),

@@ -2,6 +2,8 @@
 
 postfix takes a message only if an app has its address (RCPT is refused otherwise), and keeps it until the app's command has it:
 ``transport_maps`` leads to the app, whose messages ``/usr/lib/gitdeploy/mail`` hands over (postman.py) to what systemd starts then.
+Each app has a transport of its own in master.cf: only a transport's processes are limited for all of its messages together, as a
+concurrency limit is one for each recipient (postconf(5), default_destination_concurrency_limit). So no app waits for another.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from buildless.node.templates import render
 from buildless.node.writing import write
 
 LARGEST = 25_000_000  # bytes of a message
+AT_ONCE = 10
+"""Messages that an app gets at the same time; others wait in the queue."""
 SLACK = 60.0  # seconds more than a command may take
 SERVICE = "postfix.service"
 MARK = "# Written by gitdeploy, as long as this line stands here; changes are lost."
@@ -97,28 +101,28 @@ def texts(home: AppLayout, record: Mapping[str, Any]) -> Dict[Path, str]:
 
 def set_up(node: Layout) -> None:
     """Have postfix run with our configuration. One that somebody else configured is not touched. Raises NodeError."""
-    main, domains, recipients = node.postfix / "main.cf", *tables(node)
-    if main.exists() and not main.read_text(encoding="utf-8").startswith(MARK):
+    if not is_ours(node):
         raise NodeError(
-            f"mail: postfix is configured by somebody else ({main}); remove that file on the node, and `deb: postfix`"
+            f"mail: postfix is configured by somebody else ({main(node)}); remove that file on the node, and `deb: postfix`"
             " from the app.yaml that brought it"
         )
-    told = {
-        "mark": MARK, "domains": domains, "recipients": recipients, "postman": USER, "largest": LARGEST,
-        "longest": int(LONGEST + 2 * SLACK),
-    }  # fmt: skip
     with alone(node):
-        for table in (domains, recipients):
-            if not table.exists():
-                write(table, f"{MARK}\n")
-        changed = [write(node.postfix / name, render(name, told, node.texts)) for name in ("main.cf", "master.cf")]
-        if any(changed) or not runs():
+        if configure(node, claims(node)) or not runs():
             tool.run(("postfix", "check"))
             systemd.reload()  # its units are made of its configuration
             systemd.ask("enable", "--quiet", SERVICE)
             systemd.ask("restart", SERVICE)
         if not runs():
             raise NodeError("postfix does not run; look on the node what it says: journalctl -u 'postfix*'")
+
+
+def main(node: Layout) -> Path:
+    return node.postfix / "main.cf"
+
+
+def is_ours(node: Layout) -> bool:
+    """Whether main.cf is written by us, or not there."""
+    return not main(node).exists() or main(node).read_text(encoding="utf-8").startswith(MARK)
 
 
 def runs() -> bool:
@@ -135,14 +139,28 @@ def tables(node: Layout) -> tuple[Path, Path]:
     return node.postfix / "gitdeploy-domains", node.postfix / "gitdeploy-recipients"
 
 
+def configure(node: Layout, everybody: Mapping[str, List[str]]) -> bool:
+    """Write all that postfix reads, for the patterns of apps by their names; says whether anything of it changed."""
+    domains, recipients = tables(node)
+    found = [(to, name) for name, patterns in sorted(everybody.items()) for to in patterns]
+    names = sorted({to.rpartition("@")[2] for to, _ in found})
+    told = {
+        "mark": MARK, "domains": domains, "recipients": recipients, "largest": LARGEST, "longest": int(LONGEST + 2 * SLACK),
+    }  # fmt: skip
+    transports = {"mark": MARK, "postman": USER, "at_once": AT_ONCE, "apps": sorted({name for _, name in found})}
+    changed = [
+        write(main(node), render("main.cf", told, node.texts)),
+        write(node.postfix / "master.cf", render("master.cf", transports, node.texts)),
+        write(domains, f"{MARK}\n" + "".join(f"{name} mail\n" for name in names)),
+        write(recipients, f"{MARK}\n" + "".join(f"/{expression(to)}/ gitdeploy-{name}:\n" for to, name in found)),
+    ]
+    return any(changed)
+
+
 def tell(home: AppLayout, wanted: List[str]) -> None:
     """Let postfix know the addresses of all apps, of this one those that are wanted. It reads them anew, whoever wrote them."""
-    domains, recipients = tables(home.node)
     with alone(home.node):
-        everybody = {**claims(home.node), home.name: wanted}
-        found = [(to, name) for name, patterns in sorted(everybody.items()) for to in patterns]
-        names = sorted({to.rpartition("@")[2] for to, _ in found})
-        write(domains, f"{MARK}\n" + "".join(f"{name} mail\n" for name in names))
-        write(recipients, f"{MARK}\n" + "".join(f"/{expression(to)}/ gitdeploy:{name}\n" for to, name in found))
-        if runs():  # it reads them when it starts
-            tool.run(("postfix", "reload"))
+        if is_ours(home.node):
+            configure(home.node, {**claims(home.node), home.name: wanted})
+            if runs():  # it reads them when it starts
+                tool.run(("postfix", "reload"))

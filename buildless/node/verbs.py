@@ -31,6 +31,7 @@ def survey(layout: Layout, app: str, *, debs: List[str], python: str | None) -> 
     """
     home = layout.app(app)
     home.versions.mkdir(parents=True, exist_ok=True)
+    live = releases.live_records(layout).items()
     try:
         version = facts.python_version(python) if python else None
     except (OSError, subprocess.SubprocessError) as error:
@@ -41,7 +42,8 @@ def survey(layout: Layout, app: str, *, debs: List[str], python: str | None) -> 
         "python": version,
         "os": facts.operating_system(),
         "free": facts.free_space(home.versions),
-        "hosts": {host: key for key, record in releases.live_records(layout).items() for host in record["hosts"]},
+        "hosts": {host: key for key, record in live for host in record["hosts"]},
+        "mail": {to: key for key, record in live for to in record.get("mail", ())},
         "setup": facts.first_line(layout.setup),
         "clock": time.time(),
     }

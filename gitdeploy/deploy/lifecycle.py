@@ -171,7 +171,7 @@ async def run_command(
         **({"tests": True} if tests else {}),
     }  # fmt: skip
     command = OneOff(site.reactor, request, output.received, output.received)
-    command.start(site.runner, node.agent())
+    node.start(command)
     command.eof()
     try:
         status = await command.ended

@@ -21,7 +21,7 @@ from ..git.push import Push, Update
 from ..git.repository import CommitInfo, ReleaseTag
 from ..names import Place
 from ..nodes.node import Node
-from . import gate, stages
+from . import gate, mail, stages
 from .attempt import Attempt
 from .examination import Examination
 from .lifecycle import Lifecycle
@@ -117,7 +117,7 @@ class Deploy(Attempt):
         missing = self.environment.missing if self.only is None else 0
         await self.stage("connect", self.nodes.connect(missing, self.place.environment))
         await self.stage("survey", self.nodes.all(OnNode.survey))
-        self.check_hosts(plan)
+        self.check_names(plan)
         if problem := stages.lacks_configuration(plan):
             raise Refused(problem)
         if not all(on.has_version for on in self.nodes.nodes):
@@ -236,10 +236,13 @@ class Deploy(Attempt):
         self.report.mask({**secret_variables(plan.services), **config.variables})
         return self.set_plan(plan)
 
-    def check_hosts(self, plan: Plan) -> None:
+    def check_names(self, plan: Plan) -> None:
+        """Refuse locations and addresses that are another's."""
         for on in self.nodes.nodes:
             if problem := stages.taken(plan, on.facts):
                 raise Refused(problem)
+            if problems := mail.refused(plan, self.config.mail, on.facts):
+                raise Refused(problems[0], *problems[1:])
 
     def release_of(self, plan: Plan) -> str:
         """The number of the release: a new one, but for a node that only lacks what the others have."""

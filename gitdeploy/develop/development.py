@@ -88,16 +88,21 @@ class Development:
     def outside(self) -> dict[str, str]:
         """The variables that come from neither the tree nor us: PATH, and services by development.yaml. Raises Refused."""
         try:
-            services = development_environ(described(self.top), self.name, settings_file(self.environ), ENVIRONMENT)
+            services = development_environ(described(self.top), self.name, self.settings, ENVIRONMENT)
         except BuildlessError as error:
             raise Refused(str(error)) from error
         own = {"APP_CONFIG": str(self.configuration)} if self.configuration.is_dir() else {}
         return {**services, **own, "PATH": self.path}
 
     @property
+    def settings(self) -> Path:
+        """development.yaml, which may not be there."""
+        return settings_file(self.environ)
+
+    @property
     def configuration(self) -> Path:
         """The person's own, where there is one."""
-        return settings_file(self.environ).parent / "config" / self.name
+        return self.settings.parent / "config" / self.name
 
     def prepare(self) -> None:
         """Make the directories that its processes are told of."""

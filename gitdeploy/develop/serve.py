@@ -80,9 +80,9 @@ class Serving:
         self.task: Deferred[None] | None = None
 
     async def go_on(self) -> None:
-        description = self.served.development.description
-        without = (description.static or "static",)
-        watch = await deferToThread(Watch, self.served.development.top, without)
+        development = self.served.development
+        without = (development.description.static or "static",)
+        watch = await deferToThread(Watch, development.top, without, (development.settings,))
         self.begin()
         try:
             while True:

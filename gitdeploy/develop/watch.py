@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from dulwich.ignore import IgnoreFilterManager
@@ -18,24 +19,31 @@ State = tuple[int, int, int]
 
 
 class Watch:
-    """The files below `top` that git does not ignore, but for the directories `without`."""
+    """The files below `top` that git does not ignore, but for the directories `without`, and the files `beside` it."""
 
-    def __init__(self, top: Path, without: tuple[str, ...] = ()) -> None:
-        self.top, self.without = top, without
+    def __init__(self, top: Path, without: tuple[str, ...] = (), beside: tuple[Path, ...] = ()) -> None:
+        self.top, self.without, self.beside = top, without, beside
         self.ignored = IgnoreFilterManager(str(top), [], False)
         self.known: dict[
             str, bool
         ] = {}  # whether git ignores a path: asking takes long, so it is asked of few and once
-        self.states = dict(self.look())
+        self.states = self.all()
 
     def changed(self) -> list[str]:
         """The paths that came, went or changed since this was asked before. It blocks."""
-        before, self.states = self.states, dict(self.look())
+        before, self.states = self.states, self.all()
         differ = sorted(path for path in {*before, *self.states} if before.get(path) != self.states.get(path))
-        found = [path for path in differ if not self.ignores(path)]
+        found = [path for path in differ if os.path.isabs(path) or not self.ignores(path)]
         if any(os.path.basename(path) == IGNORE for path in found):
             self.ignored, self.known = IgnoreFilterManager(str(self.top), [], False), {}
         return found
+
+    def all(self) -> dict[str, State]:
+        states = dict(self.look())
+        for path in self.beside:
+            with suppress(OSError):
+                states[str(path)] = state(path.stat())
+        return states
 
     def look(self, below: str = "") -> Iterator[tuple[str, State]]:
         try:
@@ -49,8 +57,7 @@ class Watch:
                     if entry.name not in NEVER and path not in self.without and not self.ignores(f"{path}/"):
                         yield from self.look(path)
                 elif not PASSING.fullmatch(entry.name):
-                    found = entry.stat(follow_symlinks=False)
-                    yield path, (found.st_mtime_ns, found.st_size, found.st_ino)
+                    yield path, state(entry.stat(follow_symlinks=False))
             except OSError:
                 continue
 
@@ -58,3 +65,7 @@ class Watch:
         if path not in self.known:
             self.known[path] = bool(self.ignored.is_ignored(path))
         return self.known[path]
+
+
+def state(found: os.stat_result) -> State:
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -29,6 +29,7 @@ from .crew import Crew, listed
 from .library import link_libraries
 from .local import EmbeddedSession
 from .node import Checked, Process, Say, Unsteady
+from .oneoff import OneOff, UnderWay
 from .probe import probe
 from .supervisor import Instance, Program
 
@@ -60,6 +61,7 @@ class EmbeddedNode:
         self.written: dict[str, AppLog] = {}
         self.lingering: dict[Crew, Any] = {}
         self.held: set[str] = set()
+        self.under_way = UnderWay()
         self.keep = (0, 0.0)  # how many earlier instances go on, and for how many seconds
 
     def prepare(self) -> None:
@@ -83,6 +85,10 @@ class EmbeddedNode:
 
     def expect(self) -> None:
         """Nothing: its agent starts in no time."""
+
+    def start(self, command: OneOff) -> None:
+        command.start(self.runner, self.agent())
+        self.under_way.add(command)
 
     def session(self) -> EmbeddedSession:
         return EmbeddedSession(self)
@@ -179,7 +185,8 @@ class EmbeddedNode:
         """See node.Session."""
         self.held.add(key)
         crews = {crew for (app, _), crew in self.crews.items() if app == key}
-        await DeferredList([Deferred.fromCoroutine(crew.retire()) for crew in crews], consumeErrors=True)
+        ending = [self.under_way.end(key), *(crew.retire() for crew in crews)]
+        await DeferredList([Deferred.fromCoroutine(one) for one in ending], consumeErrors=True)
         for crew in crews:
             self.cancel_linger(crew)
             self.forget(crew)

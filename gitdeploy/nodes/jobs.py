@@ -75,7 +75,7 @@ class Jobs:
         }  # fmt: skip
         command = OneOff(self.node.reactor, request, lines.received, lines.received)
         self.under_way[key, name] = command
-        command.start(self.node.runner, self.node.agent())
+        self.node.start(command)
         command.eof()
         Deferred.fromCoroutine(self.ended(key, name, command, lines))
 

@@ -16,6 +16,7 @@ from .agent import Agents, AgentSession, start
 from .connection import Connection
 from .fleet import Fleet, Machine
 from .node import Checked, Process, Say, Unsteady
+from .oneoff import OneOff
 
 ROOT = Layout(Path("/"))
 SOON = 30.0  # seconds for what a machine answers at once
@@ -94,6 +95,9 @@ class MachineNode:
 
     def url(self, location: str) -> str:
         return f"http://{location}/"
+
+    def start(self, command: OneOff) -> None:
+        command.start(self.runner, self.agent())
 
     async def logs(self, key: str, most: int) -> list[str]:
         session = self.session()

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .oneoff import OneOff
+
 Say = Callable[[str], None]
 
 
@@ -84,7 +86,10 @@ class Session(Protocol):
         """Watch the workers of what is live for so long; returns those that did not stay up."""
 
     async def hold(self, key: str) -> None:
-        """Answer nobody who asks for an app, and end its processes, each when it has answered what it accepted."""
+        """Answer nobody who asks for an app, and end its processes, each when it has answered what it accepted.
+
+        Commands that somebody runs and jobs are ended, too.
+        """
 
     async def unhold(self, key: str, counts: Mapping[str, int]) -> None:
         """Start what is live if it does not run, and answer again. Safe to repeat."""
@@ -149,6 +154,9 @@ class Node(Protocol):
 
     def expect(self) -> None:
         """A session has ended, and the next one may come soon: what it would have to wait for can be got ready."""
+
+    def start(self, command: OneOff) -> None:
+        """Begin a command that somebody runs there."""
 
     def session(self) -> Session:
         """Begin to talk to it."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet import protocol
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.error import ProcessExitedAlready
 from twisted.python.failure import Failure
 
 from buildless.node.stream import DATA, END, ROWS_AND_COLUMNS, SIZE, frame
@@ -110,7 +112,22 @@ class OneOff(protocol.ProcessProtocol):
         self.out = self.err = lambda data: None
         self.pause(False)
         self.close()
-        timer = self.reactor.callLater(ENDS, end_group, self.reactor, self.transport)
+        self.limit()
+
+    def interrupt(self) -> None:
+        """It may not go on; whoever waits for it is told, as of a command that SIGTERM has ended."""
+        with suppress(ProcessExitedAlready):
+            self.transport.signalProcess("TERM")
+        self.limit()
+
+    def limit(self) -> None:
+        """Kill the node's side if it does not end in time, and wait for nobody who has its pipes."""
+
+        def cut() -> None:
+            end_group(self.reactor, self.transport)
+            self.transport.loseConnection()
+
+        timer = self.reactor.callLater(ENDS, cut)
         self.gone.addCallback(lambda _: timer.active() and timer.cancel())
 
     def pause(self, paused: bool) -> None:
@@ -123,6 +140,24 @@ class OneOff(protocol.ProcessProtocol):
     def hold(self, producer: Any) -> None:
         """Let `producer`, where input comes from, wait while the command does not read."""
         self.transport.pipes[0].registerProducer(producer, True)
+
+
+class UnderWay:
+    """The commands that run on a node."""
+
+    def __init__(self) -> None:
+        self.commands: set[OneOff] = set()
+
+    def add(self, command: OneOff) -> None:
+        self.commands.add(command)
+        command.gone.addCallback(lambda _: self.commands.discard(command))
+
+    async def end(self, key: str) -> None:
+        """End those of an app, and wait until they have."""
+        ours = [one for one in self.commands if one.request["app"] == key]
+        for one in ours:
+            one.interrupt()
+        await DeferredList([one.gone for one in ours])
 
 
 class Lines:

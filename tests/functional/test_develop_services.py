@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .desk import Desk, desk
 from .session import HELLO, PYTHON
-from .test_serve import Desk, desk
 
 __all__ = ["desk"]
 
@@ -29,7 +29,6 @@ def test_a_service_that_nothing_is_said_of_is_asked_for(desk: Desk) -> None:
     serving.until('redis: {url: "redis://localhost:6379/0"}')
     settings.parent.mkdir(parents=True, exist_ok=True)
     settings.write_text('redis: {url: "redis://localhost:6379/3"}\n')
-    desk.write({"other.py": ""})  # a change of the settings is none of the tree
     serving.until("Live: v")
     assert eval(desk.get().text)["REDIS_URL"] == "redis://localhost:6379/3"
     done = desk.gitdeploy("run", "hello:os.environ.get", "REDIS_URL").ok()

@@ -8,23 +8,23 @@ import re
 import signal
 import smtplib
 import socket
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .client import free_port
-from .session import HELLO, LIMIT, PYTHON, Answer, Done, Running, Server, eventually, hello, run
+from .desk import GITDEPLOY, Desk, desk
+from .session import HELLO, LIMIT, PYTHON, Running, Server, eventually, hello, run
 from .terminal import Terminal
 
-GITDEPLOY = (sys.executable, "-m", "gitdeploy")
+__all__ = ["desk"]
+
 PID = """\
 import os
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"%d" % os.getpid()]
 """
+
 FAILING = """\
 def application(environ, start_response):
     if environ["PATH_INFO"] == "/late":
@@ -41,67 +41,6 @@ def cut(start_response):
     yield b"a part"
     raise RuntimeError("too late")
 """
-
-
-class Desk:
-    """Where somebody writes the application `shop`, whose home is beside it."""
-
-    def __init__(self, top: Path) -> None:
-        self.top, self.shop, self.port = top, top / "shop", free_port()
-        self.home, self.tmp = top / "home", top / "tmp"
-        for directory in (self.shop, self.home, self.tmp):
-            directory.mkdir()
-        self.env = {**os.environ, "HOME": str(self.home), "TMPDIR": str(self.tmp), "PYTHONWARNINGS": "ignore"}
-        for name in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "VIRTUAL_ENV"):
-            self.env.pop(name, None)
-
-    def write(self, files: dict[str, str]) -> None:
-        for name, text in files.items():
-            path = self.shop / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.exists() or path.read_text() != text:
-                path.write_text(text)
-
-    def argv(self, *words: str) -> tuple[str, ...]:
-        return (*GITDEPLOY, "serve", *words, "--port", str(self.port))
-
-    def serve(self, files: dict[str, str]) -> Running:
-        self.write(files)
-        self.running = Running(self.argv("shop"), self.env, self.top)
-        return self.running
-
-    def gitdeploy(self, *words: str, cwd: str = "shop") -> Done:
-        return run([*GITDEPLOY, *words], self.env, self.top / cwd, limit=120)
-
-    def get(self, path: str = "/", accept: str = "*/*") -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=LIMIT)
-        try:
-            connection.request("GET", path, headers={"Host": f"localhost:{self.port}", "Accept": accept})
-            answer = connection.getresponse()
-            return Answer(answer.status, dict(answer.getheaders()), answer.read())
-        finally:
-            connection.close()
-
-    def processes(self) -> list[int]:
-        """The processes that have to do with this desk's application, other than the command itself."""
-        found = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                text = path.read_bytes()
-            except OSError:
-                continue
-            if b"buildless.web" in text and str(self.home).encode() in text:
-                found.append(int(path.parent.name))
-        return found
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
-    yield made
-    if hasattr(made, "running"):
-        made.running.close()
-    eventually("no process is left", lambda: not made.processes())
 
 
 def test_a_change_is_served_and_a_fault_is_shown_until_it_is_mended(desk: Desk) -> None:
@@ -270,9 +209,13 @@ def test_services_and_the_commands_of_its_tests_are_as_they_are_said(desk: Desk)
     assert "wants services that" in running.seen and "Traceback" not in running.seen
     settings = desk.home / ".config" / "gitdeploy" / "development.yaml"
     settings.parent.mkdir(parents=True, exist_ok=True)
-    settings.write_text('redis: {url: "redis://localhost:6379/7"}\n')
-    desk.write({"note.txt": "saved"})
+    settings.write_text('redis: {url: "redis://localhost:6379/6"}\n')
     running.until("Live: v2")
+    assert f"-----> Changed: {settings}\n" in running.seen and desk.get().text == "6"
+    settings.write_text("redis: {ulr: x}\n")
+    running.until(" !     " + f'{settings}:1: redis: unknown key "ulr"; did you mean url?')
+    settings.write_text('redis: {url: "redis://localhost:6379/7"}\n')
+    running.until("Live: v4")
     assert desk.get().text == "7"
     assert desk.gitdeploy("test", "one").ok().out.endswith("checked ('one',) 7\n")
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from .session import PYTHON, App, Server, eventually
+from .session import PYTHON, App, Running, Server, eventually
 
 SHOP = """\
 import os
@@ -36,6 +37,13 @@ def migrate():
             raise RuntimeError("the second half cannot be migrated")
         for line in lines[1:]:
             print("new:" + line, file=file)
+"""
+HANG = """\
+import os, sys, time
+with open(os.path.join(os.environ["CONFIG_FILES"], "hanging"), "a") as file:
+    print(sys.argv[1], os.getpid(), file=file)
+print("hanging", flush=True)
+time.sleep(600)
 """
 
 
@@ -111,6 +119,36 @@ def test_an_exclusive_update_that_fails_is_taken_back(shop: App, tmp_path: Path)
     (tmp_path / "fail").unlink()
     shop.push().ok()
     assert orders(shop) == ["new:one", "new:two", "new:three"]
+
+
+def test_an_exclusive_update_ends_what_somebody_runs_and_jobs(
+    shop: App, tmp_path: Path, running: Callable[[Running], Running]
+) -> None:
+    """As on nodes: what they write would be lost with what is put back. It is so in the middle of the update, and not before."""
+    yaml = (shop.directory / "app.yaml").read_text()
+    hanging = shop.server.home / f"node/var/lib/apps/{shop.name}/files/hanging"
+    shop.git("checkout", "-q", "HEAD~")
+    plain = (shop.directory / "app.yaml").read_text() + 'cron: {hang: "* * * * * bin/hang.py job"}\n'
+    shop.commit("Hangs", {"app.yaml": plain, "bin/hang.py": HANG})
+    shop.push("deploy", "HEAD:master").ok()
+    argv = shop.server.ssh_argv("run", shop.name, "bin/hang.py", "run")
+    somebody = running(Running(argv, shop.server.env, shop.directory))
+    somebody.until("hanging")
+    eventually("the job runs", lambda: hanging.read_text().split()[::2] == ["run", "job"], 75)
+    before = [Path("/proc", pid) for pid in hanging.read_text().split()[1::2]]
+    assert all(path.exists() for path in before)
+    shop.commit(
+        "Migrates", {"app.yaml": yaml, "moves.py": MIGRATE.format(gate=tmp_path / "gate", fail=tmp_path / "none")}
+    )
+    push = shop.pushing("deploy", "HEAD:master")
+    push.until("half of it is written")
+    assert not [path for path in before if path.exists()]
+    assert somebody.wait().status == 143  # as a shell says SIGTERM
+    another = shop.server.ssh("run", shop.name, "bin/hang.py", "run")
+    assert another.status != 0 and f"the data of production/{shop.name} are being brought up to date" in another.err
+    (tmp_path / "gate").unlink()
+    push.wait().ok()
+    assert orders(shop) == ["new:one", "new:two"]
 
 
 def test_an_exclusive_update_is_taken_back_if_the_release_does_not_start(shop: App, tmp_path: Path) -> None:

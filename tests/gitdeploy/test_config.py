@@ -91,6 +91,7 @@ environments:
 limits: {{pack: 64KiB, files: 5, boot: 2min, wait: 0.5}}
 providers: {{aws: {{driver: ec2, key: AKIA, region: eu-central-1}}}}
 keep: {{versions: 2, running: 0, linger: 0s}}
+mail: {{List.example.com: "shop, blog", example.net: }}
 domain: apps.example.com
 python: {sys.executable}
 web: {{processes: 2, request: 500ms, max_requests: 0}}
@@ -115,6 +116,7 @@ web: {{processes: 2, request: 500ms, max_requests: 0}}
         },
         limits=Limits(pack=65536, files=5, boot=120.0, wait=0.5),
         keep=Keep(2, 0, 0.0),
+        mail={"list.example.com": ("shop", "blog"), "example.net": ()},
         domain="apps.example.com",
         python=sys.executable,
         providers={"aws": {"driver": "ec2", "key": "AKIA", "region": "eu-central-1"}},
@@ -175,6 +177,8 @@ def test_another_default_environment():
         ("web: {processes: 0}\n", "1: web.processes: "),
         ("web: {request: 5m}\n", "1: web.request: "),
         ("domain: '*'\n", "1: domain: "),
+        ("mail: {'*.example.com': shop}\n", '1: mail: "*.example.com" means many hosts'),
+        ("mail: {example.com: Shop}\n", "1: mail.example.com: 'Shop' cannot be an app's name"),
         ("python: python3\n", '1: python: "python3" is no program; write the whole path'),
         ("python: /usr/bin\n", "1: python: "),
         ("python: /does/not/exist\n", "1: python: "),

@@ -11,13 +11,14 @@ CHAT = """\
 platform: command
 command: websocket/chatdemo.py --port=$PORT
 deb: python3-tornado
+services: postgresql, mysql, redis, memcached
 """
 TASKS = """\
 platform: python, wsgi
 app: make_celery:flask_app
 paths: src
 deb: [python3-flask, celery, python3-redis]
-services: redis
+services: redis, postgresql, memcached
 processes:
   worker: celery --app make_celery worker --loglevel INFO --concurrency 1
 """
@@ -30,6 +31,7 @@ EXPRESS = """\
 platform: command
 command: node start.js
 deb: [nodejs, node-express]
+services: mysql
 """
 START = 'require("./examples/content-negotiation").listen(process.env.PORT)\n'
 

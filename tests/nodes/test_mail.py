@@ -31,9 +31,11 @@ if status and not os.path.exists(os.environ["CONFIG_FILES"] + "/well"):
 """
 MAIL = """\
 services: files
+locations: shop.example.com, new.example.com
 mail:
   Tickets@shop.example.com: bin/receive.py
   "ticket-*@shop.example.com": {run: bin/receive.py, timeout: 2s}
+  "slow-*@shop.example.com": bin/receive.py
 """
 
 
@@ -63,6 +65,16 @@ def app(server: Server) -> App:
     return made
 
 
+@pytest.fixture(scope="module")
+def other(server: Server) -> App:
+    """Another one that takes mail on the same node."""
+    made = server.app("postother")
+    mail = 'services: files\nmail: {"*@postother.localhost": bin/receive.py}\n'
+    made.commit("Mail", files("other", mail))
+    made.push(limit=400).ok()
+    return made
+
+
 def send(node: Node, to: str, subject: str, sender: str = "alice@example.org", status: str = "") -> None:
     """What a mail server somewhere does. Raises SMTPException if the node does not take it."""
     message = EmailMessage()
@@ -74,8 +86,8 @@ def send(node: Node, to: str, subject: str, sender: str = "alice@example.org", s
         client.sendmail(sender, [to], message.as_bytes())
 
 
-def messages(node: Node) -> list[str]:
-    said = node.ssh("cat", "/var/lib/apps/postshop/files/messages", check=False)
+def messages(node: Node, name: str = "postshop") -> list[str]:
+    said = node.ssh("cat", f"/var/lib/apps/{name}/files/messages", check=False)
     return said.splitlines()
 
 
@@ -98,7 +110,7 @@ def test_a_message_is_on_the_standard_input_of_the_command(app: App, node: Node)
     eventually("it is in the file", lambda: node.ssh(*in_files, check=False))
     assert node.ssh(
         "postmap", "-q", "ticket-1@shop.example.com", "regexp:/etc/postfix/gitdeploy-recipients"
-    ).strip() == ("gitdeploy:postshop")
+    ).strip() == ("gitdeploy-postshop:")
 
 
 @pytest.mark.parametrize(
@@ -146,6 +158,23 @@ def test_one_that_takes_too_long_is_ended_and_kept(app: App, node: Node) -> None
     node.ssh("postsuper", "-d", "ALL")
 
 
+def test_an_app_whose_commands_hang_keeps_no_other_apps_mail(app: App, other: App, node: Node) -> None:
+    def taking() -> list[str]:
+        units = ("mail-postshop@*.service", "--state=running", "--plain", "--no-legend")
+        return node.ssh("systemctl", "list-units", *units).splitlines()
+
+    for number in range(12):  # as many addresses: postfix begins with five messages at a time to one
+        send(node, f"slow-{number}@shop.example.com", "Hangs", status="slow")
+    eventually("as many as may be are there", lambda: len(taking()) == 10)
+    send(node, "any@postother.localhost", "Quick")
+    eventually("it is there", lambda: [line.split()[0] for line in messages(node, "postother")] == ["Quick"])
+    assert len(taking()) == 10
+    node.ssh("postsuper", "-h", "ALL")
+    node.ssh("systemctl", "stop", "mail-postshop@*.service")
+    eventually("nothing of it is there", lambda: not taking())
+    node.ssh("postsuper", "-d", "ALL")
+
+
 def test_what_comes_while_the_app_is_away_is_kept(app: App, node: Node) -> None:
     app.server.ssh("maintenance:on", app.name).ok()
     send(node, "tickets@shop.example.com", "Closed")
@@ -171,13 +200,16 @@ def flushed(node: Node) -> None:
     eventually("all of it is taken", is_empty)
 
 
-def test_an_address_that_another_app_has_refuses_the_push(app: App, server: Server) -> None:
-    other = server.app("postother")
+def test_an_address_that_another_app_has_refuses_the_push(app: App, other: App) -> None:
     for to in ("tickets@shop.example.com", "t*@shop.example.com", "TICKETS@shop.example.com"):
         other.commit("Mail", files("other", f'services: files\nmail: {{"{to}": bin/receive.py}}\n'))
         assert other.push().refused(
-            f"mail: {to.lower()} belongs to postshop, which has tickets@shop.example.com; take it out"
+            f"app.yaml:4: mail: {to.lower()} belongs to postshop, which has tickets@shop.example.com; take it out"
         )
+    other.commit("Mail", files("other", 'services: files\nmail: {"*@example.org": bin/receive.py}\n'))
+    assert other.push().refused(
+        "app.yaml:4: mail: *@example.org is mail for example.org, where postother does not answer"
+    )
 
 
 def test_a_postfix_that_somebody_else_configured_is_left_alone(app: App, node: Node, server: Server) -> None:
@@ -195,7 +227,9 @@ def test_a_postfix_that_somebody_else_configured_is_left_alone(app: App, node: N
 
 
 def test_a_switch_changes_who_gets_it_and_what_is_taken(app: App, node: Node) -> None:
-    mail = 'services: files\nmail:\n  "*@new.example.com": bin/receive.py\n'
+    mail = (
+        'services: files\nlocations: shop.example.com, new.example.com\nmail:\n  "*@new.example.com": bin/receive.py\n'
+    )
     app.commit("Another address", files("two", mail))
     app.push().ok()
     send(node, "any+thing@new.example.com", "New")

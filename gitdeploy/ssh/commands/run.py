@@ -42,6 +42,10 @@ async def begin(call: Call, words: Sequence[str]) -> int:
     call.site.existing(place.app)
     if not 0 < call.args.timeout <= DAY:
         raise BadName(f"--timeout {call.args.timeout:g}: write seconds, at most {DAY:g}")
+    if call.site.held(place) is not None:
+        raise Refused(
+            f"the data of {place} are being brought up to date; what is written now may be lost: run it after that"
+        )
     key, problems = call.site.key(place), []
     for node in call.site.nodes_of(place):
         if (problem := await node.reach()) is None:
@@ -65,7 +69,7 @@ async def begin(call: Call, words: Sequence[str]) -> int:
         node=node.name,
     )
     command = OneOff(call.site.reactor, request, *call.io.streams())
-    command.start(call.site.runner, node.agent())
+    node.start(command)
     call.io.attach(command)
     try:
         return await command.ended

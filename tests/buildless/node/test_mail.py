@@ -1,6 +1,7 @@
 """What postfix is told of all apps, and when; with programs that note what they are asked."""
 
 import os
+import re
 
 import pytest
 
@@ -50,18 +51,27 @@ def test_the_tables_have_the_addresses_of_all_that_is_live(layout, postfix):
     mail.install(shop, record("a+b.c@shop.test", "t-*@shop.test"))
     assert tables(layout) == [
         ["bank.test mail", "shop.test mail"],
-        ["/^.*@bank[.]test$/ gitdeploy:bank", "/^a[+]b[.]c@shop[.]test$/ gitdeploy:shop.x",
-         "/^t-.*@shop[.]test$/ gitdeploy:shop.x"],
+        ["/^.*@bank[.]test$/ gitdeploy-bank:", "/^a[+]b[.]c@shop[.]test$/ gitdeploy-shop.x:",
+         "/^t-.*@shop[.]test$/ gitdeploy-shop.x:"],
     ]  # fmt: skip
+    assert transports(layout) == ["bank", "shop.x"]
     start = [["systemctl", what, "mail-shop.x.socket"] for what in ("restart", "start")]
     assert postfix.calls == [["systemctl", "daemon-reload"], *start, ["postfix", "status"], ["postfix", "reload"]]
     socket = (layout.units / "mail-shop.x.socket").read_text()
     assert f"ListenStream={shop.mail_socket}\n" in socket and "SocketGroup=gitdeploy-mail\n" in socket
     assert "User=app-shop_x\n" in (layout.units / "mail-shop.x@.service").read_text()
     mail.install(bank, None)
-    assert tables(layout)[0] == ["shop.test mail"]
+    assert tables(layout)[0] == ["shop.test mail"] and transports(layout) == ["shop.x"]
     assert sorted(path.name for path in layout.units.glob("mail-*")) == ["mail-shop.x.socket", "mail-shop.x@.service"]
     assert (mail.listening(shop), mail.listening(bank)) == (["mail-shop.x.socket"], [])
+
+
+def transports(layout):
+    """The apps that have one, each with its own limit."""
+    text = (layout.postfix / "master.cf").read_text()
+    found = re.findall(r"(?m)^gitdeploy-(\S+) unix - n n - 10 pipe$", text)
+    assert found == re.findall(r"argv=/usr/lib/gitdeploy/mail (\S+) \$\{sender\} \$\{recipient\}", text)
+    return found
 
 
 def test_an_app_without_mail_has_nothing_to_do_with_postfix(layout, postfix):
@@ -92,9 +102,7 @@ def test_postfix_is_set_up_once_and_again_if_that_was_cut_short(layout, postfix)
     assert postfix.calls == [*start, RUNS]
     main = (layout.postfix / "main.cf").read_text()
     assert "smtpd_relay_restrictions = reject_unauth_destination\n" in main and "mynetworks =\n" in main
-    assert (
-        "argv=/usr/lib/gitdeploy/mail ${nexthop} ${sender} ${recipient}" in (layout.postfix / "master.cf").read_text()
-    )
+    assert transports(layout) == []
     postfix.forget()
     mail.set_up(layout)
     assert postfix.calls == [RUNS, RUNS]
@@ -105,8 +113,15 @@ def test_postfix_is_set_up_once_and_again_if_that_was_cut_short(layout, postfix)
     assert postfix.calls == [RUNS, *start, RUNS]
 
 
+def test_set_up_anew_it_has_what_is_live(layout, postfix):
+    live(layout, "shop", "a@shop.test")
+    mail.set_up(layout)
+    assert transports(layout) == ["shop"] and tables(layout)[1] == ["/^a@shop[.]test$/ gitdeploy-shop:"]
+
+
 def test_a_configuration_that_is_not_ours_stays(layout, postfix):
     (layout.postfix / "main.cf").write_text("myhostname = mine\n")
     with pytest.raises(NodeError, match="configured by somebody else"):
         mail.set_up(layout)
+    mail.tell(layout.app("shop"), [])
     assert [path.name for path in layout.postfix.iterdir()] == ["main.cf"] and postfix.calls == []

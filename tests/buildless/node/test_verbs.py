@@ -279,13 +279,14 @@ def test_all_that_there_is_anything_of(node):
 
 def test_survey_tells_hosts_set_up_and_clock(node):
     node.version(A, {"one": "1"})
-    node.release("v1", A, hosts=["shop.test", "www.shop.test"])
+    node.release("v1", A, hosts=["shop.test", "www.shop.test"], mail=["*@shop.test"])
     (node.root / "usr/lib/gitdeploy").mkdir(parents=True)
     (node.root / "usr/lib/gitdeploy/version").write_text("1a2b\n")
     facts = node.ask("survey", debs=[], python=None)["ok"]
     assert facts["hosts"] == {} and facts["setup"] == "1a2b" and abs(facts["clock"] - time.time()) < 60
     node.ask("activate", release="v1")
-    assert node.ask("survey", debs=[], python=None)["ok"]["hosts"] == {"shop.test": "shop", "www.shop.test": "shop"}
+    facts = node.ask("survey", debs=[], python=None)["ok"]
+    assert facts["hosts"] == {"shop.test": "shop", "www.shop.test": "shop"} and facts["mail"] == {"*@shop.test": "shop"}
 
 
 def test_examine_reads_every_byte(node):

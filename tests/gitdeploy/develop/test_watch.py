@@ -42,6 +42,20 @@ def test_a_file_of_the_same_size_and_second_and_one_in_its_place(top):
     assert watch.changed() == ["src/other.py", "src/shop.py"]
 
 
+def test_a_file_beside_the_tree_that_is_a_link_and_is_not_there_yet(top, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    real, beside = elsewhere / "real.yaml", elsewhere / "development.yaml"
+    watch = Watch(top, (), (beside,))
+    beside.symlink_to(real)
+    assert watch.changed() == []
+    real.write_text("one")
+    assert watch.changed() == [str(beside)]
+    real.write_text("two, longer")
+    assert watch.changed() == [str(beside)] and watch.changed() == []
+    real.unlink()
+    assert watch.changed() == [str(beside)]
+
+
 @pytest.mark.parametrize(
     "path",
     [
