@@ -11,8 +11,8 @@ SIGABRT, and faulthandler says where it was without needing the GIL.
 from __future__ import annotations
 
 import ctypes
-import errno
 import faulthandler
+import itertools
 import math
 import os
 import re
@@ -26,6 +26,7 @@ import traceback
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
 from buildless import stopwatch
+from buildless.door import PAUSE, Door, hear, some
 from buildless.limits import WebLimits
 from buildless.location import tell_wsgi
 from buildless.sleep import Sleep
@@ -42,7 +43,9 @@ class Failsafe:
         self.limits, self.sleep = limits, sleep
         self.ledger = Ledger(time.monotonic() + limits.boot)
         self.present: Set[int] = set()  # threads between pre_request and post_request
-        self.door: List[Door] = []
+        self.doors: List[Door] = []
+        self.leaving = threading.Event()
+        self.answers, self.most = itertools.count(1), 0
         self.loaded = False
         self.recycle_above = limits.recycle
         self.shed = 0
@@ -50,21 +53,20 @@ class Failsafe:
     def settings(self) -> Dict[str, Any]:
         """What gunicorn has to be told.
 
-        worker_connections = threads: a process accepts no more than its threads can serve, so that the rest waits in the queue
-        of the socket, where all processes take from, and not behind a wedged thread. No keep-alive: such a connection would hold a
-        thread's place. `timeout` is the longest that the GIL may be held, in seconds; the master looks once a second.
+        How many connections a process accepts, and after how many requests it is replaced, are not gunicorn's matter but the
+        door's: a process accepts no more than its threads can serve, so that the rest waits in the queue of the socket, where all
+        processes take from, and not behind a wedged thread. No keep-alive: such a connection would hold a thread's place. `timeout`
+        is the longest that the GIL may be held, in seconds; the master looks once a second.
         """
         limits = self.limits
         return {
             "worker_class": "gthread",
             "workers": limits.processes,
             "threads": limits.threads,
-            "worker_connections": limits.threads,
             "keepalive": 0,
             "timeout": max(2, math.ceil(limits.request + limits.stop)),
             "graceful_timeout": GRACEFUL,
-            "max_requests": limits.max_requests,
-            "max_requests_jitter": limits.max_requests_jitter,
+            "max_requests": 0,
             "worker_tmp_dir": "/dev/shm",  # noqa: S108 - a heartbeat must not wait for a disk
             "post_fork": self.post_fork,
             "pre_request": self.pre_request,
@@ -78,8 +80,9 @@ class Failsafe:
         die_with_parent(arbiter.pid)
         limit_data(self.limits.memory)
         self.ledger = Ledger(time.monotonic() + self.limits.boot)
-        self.door = [Door(listener) for listener in worker.sockets]
-        worker.sockets = list(self.door)
+        self.doors = [Door(listener, self.limits.threads) for listener in worker.sockets]
+        worker.sockets = list(self.doors)
+        self.most = some(self.limits.max_requests, self.limits.max_requests_jitter)
         threading.Thread(target=self.watch, args=(worker,), name="failsafe", daemon=True).start()
 
     def post_worker_init(self, worker: Any) -> None:
@@ -98,10 +101,15 @@ class Failsafe:
         if resp is not None and resp.headers_sent:
             hang_up(resp.sock)
         self.present.discard(threading.get_ident())
+        if resp is not None:
+            for door in self.doors:
+                door.leave(resp.sock)
         size = resident()
-        if size > self.recycle_above and worker.alive:
+        if size > self.recycle_above and not self.leaving.is_set():
             say(f"process {os.getpid()} has grown to {size // 1_000_000} MB and is replaced")
-            self.stop_accepting(worker)
+            self.stop_accepting()
+        if next(self.answers) == self.most:
+            self.stop_accepting()
 
     # What goes around the application.
 
@@ -135,14 +143,17 @@ class Failsafe:
         told = 0
         deadline = self.ledger.counts_from
         while True:
-            time.sleep(tick)
+            if worker.alive and self.leaving.wait(tick):
+                self.leave(worker)
+            elif not worker.alive:
+                time.sleep(tick)
             beat(worker)
             if not self.loaded and time.monotonic() > deadline:
                 where = stack_of(threading.main_thread().ident)
                 end(f"the application did not load within {self.limits.boot:g} s; it is at\n{where}")
             overdue = self.ledger.overdue(self.limits.request)
             if overdue:
-                self.retire(worker, overdue, tick)
+                self.retire(worker, overdue)
             if self.sleep is not None and self.may_sleep(self.sleep):
                 os.kill(os.getppid(), signal.SIGTERM)
                 return
@@ -158,45 +169,33 @@ class Failsafe:
             sleep.touch()
         return self.loaded and sleep.is_due()
 
-    def retire(self, worker: Any, overdue: List[Stopwatch], tick: float) -> None:
+    def stop_accepting(self) -> None:
+        """What waits outside is for the other processes; the thread that watches sees to the rest."""
+        for door in self.doors:
+            door.shut()
+        self.leaving.set()
+
+    def leave(self, worker: Any) -> None:
+        """Hear who has come in already, and have gunicorn end the process then."""
+        hear(self.doors, lambda: len(self.present), time.monotonic() + self.limits.stop, lambda: beat(worker))
+        worker.alive = False
+
+    def retire(self, worker: Any, overdue: List[Stopwatch]) -> None:
         """Stop accepting, say which requests wedged the process and where, give the others their time, and end it."""
-        self.stop_accepting(worker)
         deadline = time.monotonic() + self.limits.stop
+        self.stop_accepting()
         for watch in overdue:
             say(
                 f"{watch.request} took longer than {self.limits.request:g} s ({watch.seconds():.1f} s); "
                 f"process {os.getpid()} is replaced. The request is at\n{stack_of(watch.thread)}"
             )
         wedged = {watch.thread for watch in overdue}
-        time.sleep(tick)  # what was accepted a moment ago has now reached its thread
+        hear(self.doors, lambda: len(self.present), deadline, lambda: beat(worker))
         while time.monotonic() < deadline and not self.present <= wedged:
             beat(worker)
-            time.sleep(0.02)
+            time.sleep(PAUSE)
             wedged |= {watch.thread for watch in self.ledger.overdue(self.limits.request)}
         end(None)
-
-    def stop_accepting(self, worker: Any) -> None:
-        """What is waiting in the socket's queue is for the other processes."""
-        for door in self.door:
-            door.shut = True
-        worker.alive = False
-
-
-class Door:
-    """A listening socket that can be shut for this process only. (Closing it would not do: the other processes hold the same one,
-    and so epoll would go on reporting it.)
-    """
-
-    def __init__(self, listener: Any) -> None:
-        self._listener, self.shut = listener, False
-
-    def accept(self) -> Any:
-        if self.shut:
-            raise BlockingIOError(errno.EAGAIN, "this process accepts no more")
-        return self._listener.accept()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._listener, name)
 
 
 def age(value: Optional[str], now: float) -> Optional[float]:

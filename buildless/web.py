@@ -13,13 +13,14 @@ There is no reload: a change is a new release.
 from __future__ import annotations
 
 import argparse
+import array
 import fcntl
 import logging
 import mmap
 import os
-import select
 import signal
 import sys
+import termios
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,7 +41,9 @@ from buildless.processes import WEB
 from buildless.release import Release, enter, read_release
 
 LISTEN_FD = 3  # sd_listen_fds(3): where systemd passes a socket, and where gunicorn looks for one that is not its own
-NOISE = ("Worker (pid:%s) exited with code %s.", "Shutting down: %s", "Reason: %s")
+NOISE = (
+    "Worker (pid:%s) exited with code %s.", "Worker (pid:%s) exited with code %s", "Shutting down: %s", "Reason: %s"
+)  # fmt: skip
 
 
 class Boot:
@@ -54,6 +57,13 @@ class Boot:
         os.close(write)
         if ready_fd is not None:
             os.set_blocking(ready_fd, False)
+
+    @property
+    def reported(self) -> bool:
+        """Whether a process took the token: it says why, or has said it."""
+        waiting = array.array("i", [0])
+        fcntl.ioctl(self.token, termios.FIONREAD, waiting)
+        return not waiting[0]
 
     def ready(self) -> None:
         """Say that this process has loaded the application. It is all the same to us whether anybody still listens."""
@@ -126,8 +136,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def child_exit(self, arbiter: Any, worker: Any) -> None:
         """A process ended. One that dies hard while it loads the application would only do so again."""
-        unreported = select.select([self.boot.token], [], [], 0)[0]  # else whoever took the token says why
-        if unreported and not self.boot.loaded[0] and not self.halted and arbiter.LISTENERS:  # empty while stopping
+        if not (self.boot.loaded[0] or self.boot.reported or self.halted) and arbiter.LISTENERS:  # empty while stopping
             self.halted = True
             say("a process died while it loaded the application")
             raise HaltServer("the application does not load", Arbiter.APP_LOAD_ERROR)

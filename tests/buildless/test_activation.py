@@ -108,7 +108,8 @@ def test_an_absolute_path_is_an_error_that_says_what_to_write(activated, tmp_pat
         f"{says} ../..",
     ]
     lines = found["error"].splitlines()
-    assert [line[-len(ending) :] for line, ending in zip(lines, endings, strict=True)] == endings
+    assert len(lines) == len(endings)
+    assert [line[-len(ending) :] for line, ending in zip(lines, endings)] == endings
 
 
 CUSTOM = """\

@@ -111,7 +111,7 @@ def test_all_mistakes_are_told_together_in_the_order_of_lines():
     starts = ["1: count:", "1: missing: it", "2: name: there is a list", "2: name: it does not fit"]
     starts += ['4: inner: unknown key "cuont"', "5: inner.count:", "8: names: there is a list"]
     assert len(caught.value.problems) == len(starts)
-    for problem, start in zip(caught.value.problems, starts, strict=True):
+    for problem, start in zip(caught.value.problems, starts):
         assert problem.startswith("f.yaml:" + start)
 
 

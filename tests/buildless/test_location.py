@@ -6,11 +6,9 @@ import pytest
 
 from buildless import location, request, values
 from buildless.node import nginx
-from gitdeploy.nodes import locations
-from gitdeploy.web import fields
 
 
-@pytest.mark.parametrize("module", [location, request, values, nginx, locations, fields], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("module", [location, request, values, nginx], ids=lambda one: one.__name__)
 def test_the_examples_are_true(module):
     results = doctest.testmod(module)
     assert results.attempted and not results.failed

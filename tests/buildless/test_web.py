@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from buildless.notify import Notify
+from buildless.web import Boot
+
 ROOT = Path(__file__).parents[2]
 APPS = ROOT / "tests" / "apps"
 
@@ -66,7 +69,7 @@ def test_systemd_is_told_when_every_process_has_loaded_the_application(web, home
         site = web("hostile", processes=2, environ=environ, outside={"NOTIFY_SOCKET": str(home / "notify")})
         site.said("loading", times=2)
         manager.settimeout(0.3)
-        with pytest.raises(TimeoutError):
+        with pytest.raises(socket.timeout):
             manager.recv(100)
         (home / "gate").touch()
         manager.settimeout(15)
@@ -109,10 +112,15 @@ def test_libraries_stand_after_the_paths_of_the_tree(web, home):
     assert path[:3] == [str(APPS / "hello"), str(APPS / "hello" / "vendor"), str(home / "wheels")]
 
 
+def written_by_us(site):
+    """Without what Python 3.11 and later underline with."""
+    return [line for line in site.output.splitlines() if line.strip(" ^~")]
+
+
 def test_an_application_that_does_not_load_shows_its_own_traceback_once(web):
     site = web("broken", processes=4)
-    assert site.wait() == 4
-    lines = [line for line in site.output.splitlines() if line.strip(" ^~")]  # Python 3.11 and later underline
+    assert site.wait() == 4, site.output
+    lines = written_by_us(site)
     assert lines == [
         "Traceback (most recent call last):",
         f'  File "{APPS}/broken/broken.py", line 3, in <module>',
@@ -122,6 +130,23 @@ def test_an_application_that_does_not_load_shows_its_own_traceback_once(web):
         "put it in the tree and its directory in `paths:`, or name the package that has it under `deb:`",
     ]
     assert not site.readable(0) or os.read(site.pipe, 1) == b""
+
+
+def test_whether_somebody_reports_is_known_for_good():
+    boot = Boot(None, Notify(None, 1))
+    assert not boot.reported
+    assert os.read(boot.token, 1) == b"1" and boot.reported
+    assert os.read(boot.token, 1) == b"" and boot.reported
+    os.close(boot.token)
+
+
+def test_a_process_that_dies_while_it_loads_ends_all(web, home):
+    site = web(
+        written(home / "app", {"app.yaml": YAML, "shop.py": "import os\nos.abort()\n", "lib/x": ""}), processes=3
+    )
+    assert site.wait() == 4, site.output
+    assert site.output.count("a process died while it loaded the application") == 1
+    assert "Traceback" not in site.output
 
 
 def written(directory, files):
@@ -141,7 +166,7 @@ def test_a_sitecustomize_that_fails_is_reported_like_a_module_of_the_application
     )
     site = web(app, processes=2)
     assert site.wait() == 4
-    lines = [line for line in site.output.splitlines() if line.strip(" ^~")]
+    lines = written_by_us(site)
     assert lines == [
         "Traceback (most recent call last):",
         f'  File "{app}/lib/sitecustomize.py", line 2, in <module>',

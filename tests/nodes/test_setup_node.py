@@ -292,7 +292,7 @@ def test_what_is_no_debian_is_refused(machines: Machines, web: Node) -> None:
     finally:
         web.ssh("ln", "-sf", "../usr/lib/os-release", "/etc/os-release")
     assert said == (
-        "gitdeploy: set1: this is Ubuntu 22.04; gitdeploy sets up Debian 12: make the node from such an image\n"
+        "gitdeploy: set1: this is Ubuntu 22.04; gitdeploy sets up Debian 12 and 13: make the node from such an image\n"
     )
 
 

@@ -14,6 +14,7 @@ from ...nodes.fleet import Machine
 from ...runner import BASE_ENVIRON, Command
 from .call import Call, CommandSpec
 
+TESTED = ("12", "13")  # releases of Debian
 LITTLE = 1_000_000_000  # bytes free on a disk below which it is time to do something
 CLOCK = 2.0  # seconds that clocks may differ
 TOOL = 10.0  # seconds
@@ -112,8 +113,8 @@ def findings(record: Machine, status: Mapping[str, Any], setup: str | None, now:
     free = status["disk"]["bytes"]
     if free < LITTLE:
         yield f"{size(free)} are free on its disk; keep fewer versions (keep: versions in gitdeploy.yaml), or make room"
-    if not str(status["debian"]).startswith("12"):
-        yield f"it runs Debian {status['debian']}; gitdeploy is tested with 12"
+    if str(status["debian"]).partition(".")[0] not in TESTED:
+        yield f"it runs Debian {status['debian']}; gitdeploy is tested with {' and '.join(TESTED)}"
     if status["reboot_required"]:
         yield f"it wants to be rebooted; run: nodes:drain {record.name}, reboot it, then: nodes:resume {record.name}"
     if not status["in_service"]:

@@ -22,7 +22,7 @@ def can_read(path, user, group):
 
 @pytest.fixture
 def public(tmp_path):
-    for parent in (tmp_path, *tmp_path.parents[:3]):
+    for parent in (tmp_path, *list(tmp_path.parents)[:3]):
         if parent.owner() == "root" and str(parent) != "/tmp":
             parent.chmod(0o755)
     top = tmp_path / "public"

@@ -1,8 +1,11 @@
 """Which app a request is for: pure."""
 
+import doctest
+
 import h11
 import pytest
 
+from gitdeploy.nodes import locations
 from gitdeploy.nodes.locations import Found, find
 from gitdeploy.web import fields
 
@@ -58,3 +61,8 @@ def test_the_default_app_has_what_is_left():
 def test_a_name_with_www_that_an_app_has_leads_nowhere_else():
     apps = {**APPS, "www.example.com": "own"}
     assert found("www.example.com", "/blog/x", apps) == Found("own")
+
+
+def test_the_examples_are_true():
+    results = doctest.testmod(locations)
+    assert results.attempted and not results.failed

@@ -1,5 +1,7 @@
 """Which header fields pass, and which are set: the pure part."""
 
+import doctest
+
 import h11
 import pytest
 
@@ -110,3 +112,8 @@ def test_an_application_below_a_path_is_asked_for_the_rest(target, below):
     assert ask.target == below
     assert (b"X-Forwarded-Prefix", b"/blog") in fields.to_application(request, ask, b"192.0.2.7", False, 1.0)
     assert fields.understand(request).below("").target == target
+
+
+def test_the_examples_are_true():
+    results = doctest.testmod(fields)
+    assert results.attempted and not results.failed

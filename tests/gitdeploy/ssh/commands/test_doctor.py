@@ -29,7 +29,7 @@ def test_a_machine_that_is_well_has_no_findings():
         ({"clock": 400.0}, "its clock is 600 s behind the server's; on it, run: timedatectl set-ntp true"),
         ({"failed_units": ["a.service"]}, "a.service has failed; on it, look at: journalctl -u a.service"),
         ({"nginx_ok": False}, "nginx does not take its configuration; on it, look at: nginx -t"),
-        ({"debian": "11.9"}, "it runs Debian 11.9; gitdeploy is tested with 12"),
+        ({"debian": "11.9"}, "it runs Debian 11.9; gitdeploy is tested with 12 and 13"),
         (
             {"disk": {"bytes": 5 * 10**8}},
             "500.0 MB are free on its disk; keep fewer versions (keep: versions in gitdeploy.yaml), or make room",
