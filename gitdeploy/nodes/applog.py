@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from twisted.internet.defer import Deferred
 from twisted.python.logfile import LogFile
 
 ROTATE = 10_000_000  # bytes
@@ -36,6 +37,14 @@ class AppLog:
             self.file.flush()
         except OSError:
             self.file = None
+
+    async def follow(self, sink: Callable[[str], None]) -> None:
+        """Pass on every line from now on, until this is cancelled."""
+        self.followers.add(sink)
+        try:
+            await Deferred()
+        finally:
+            self.followers.discard(sink)
 
     def tail(self, most: int) -> list[str]:
         """The last `most` lines, oldest first."""

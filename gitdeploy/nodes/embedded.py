@@ -107,12 +107,7 @@ class EmbeddedNode:
         return self.log(key).tail(most)
 
     async def follow(self, key: str, sink: Say) -> None:
-        followers = self.log(key).followers
-        followers.add(sink)
-        try:
-            await Deferred()
-        finally:
-            followers.discard(sink)
+        await self.log(key).follow(sink)
 
     def adopt(self, key: str, release: str, fingerprint: str) -> str | None:
         """Let processes that still run, and would be the same, serve `release`, too; returns the release they were started for."""
