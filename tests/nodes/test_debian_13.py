@@ -74,6 +74,6 @@ def test_a_database_of_its_own(server, trixie):
 
 def test_php(server, trixie):
     page = server.app("page")
-    page.commit("Say", {"app.yaml": "platform: php\nstatic: .\n", "index.php": "<?php echo PHP_VERSION;"})
+    page.commit("Say", {"app.yaml": "platform: php\nstatic: public\n", "public/index.php": "<?php echo PHP_VERSION;"})
     page.push().ok()
     assert get(trixie, "page.localhost").text.startswith("8.4")
