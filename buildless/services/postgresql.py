@@ -80,21 +80,25 @@ class Postgresql(Service):
     def load(self, home: AppLayout, account: Account, dumped: BinaryIO | None) -> None:
         """As the app, not as the superuser: a dump is SQL that somebody sends. What only he may do has been done before."""
         new = f"{account.name}_0new"
-        psql("postgres", drop_sql(new) + role_sql(account.name, account.password) + create_sql(new, account.name))
+        listed = pg_restore(home, dumped, "--list") if dumped is not None else ""
+        psql("postgres", drop_sql(new) + role_sql(account.name, account.password))
+        if dumped is not None and self.are_in_public(home, dumped, listed):
+            psql("postgres", create_sql(new, "postgres"))  # before its owner gets there
+            psql(new, extension_sql(new, account.name, (), self.trusted, "public"))
+            psql("postgres", owner_sql(new, account.name))
+        psql("postgres", create_sql(new, account.name))
         self.extend(account, new)
-        if dumped is None:
-            return
-        nobody = home.node.owners.nobody()
-        with tempfile.NamedTemporaryFile() as listed, tempfile.NamedTemporaryFile("w") as chosen:
-            tool.write(("pg_restore", "--list"), dumped, stdout=listed, **nobody)
-            listed.seek(0)
-            chosen.write(wanted(listed.read().decode("utf-8", "replace"), self.trusted))
-            chosen.flush()
-            os.chmod(chosen.name, 0o644)
-            dumped.seek(0)
-            argv = ("pg_restore", "--exit-on-error", "--no-owner", "--no-privileges", f"--use-list={chosen.name}",
-                    *target(account, new))  # fmt: skip
-            tool.write(argv, dumped, env=login(account), **nobody)
+        if dumped is not None:
+            pg_restore(home, dumped, "--exit-on-error", "--no-owner", "--no-privileges", *target(account, new),
+                       chosen=wanted(listed, self.trusted), env=login(account))  # fmt: skip
+
+    def are_in_public(self, home: AppLayout, dumped: BinaryIO, listed: str) -> bool:
+        """Whether a dump is of a database whose `trusted` extensions are in the schema public, as they once were made."""
+        if not self.trusted:
+            return False
+        lines = [line for line in listed.splitlines() if " EXTENSION - " in line and " COMMENT - " not in line]
+        made = pg_restore(home, dumped, "--file=-", chosen="".join(f"{line}\n" for line in lines)).splitlines()
+        return all(f"CREATE EXTENSION IF NOT EXISTS {one} WITH SCHEMA public;" in made for one in self.trusted)
 
     def swap(self, home: AppLayout, account: Account) -> None:
         try:
@@ -127,6 +131,23 @@ def psql(name: str, sql: str) -> str:
     who: Dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": ()}
     options = {"PGOPTIONS": "-c search_path=pg_catalog"}
     return tool.run(("psql", *QUIET, f"--dbname={name}", "--file=-"), sql, env=options, **who)
+
+
+def pg_restore(
+    home: AppLayout, dumped: BinaryIO, *words: str, chosen: str | None = None, env: Mapping[str, str] = {}
+) -> str:
+    """What pg_restore writes about a dump, as nobody; with `chosen` it does only what these lines of its ``--list`` say."""
+    nobody = home.node.owners.nobody()
+    dumped.seek(0)
+    with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile("w") as lines:
+        if chosen is not None:
+            lines.write(chosen)
+            lines.flush()
+            os.chmod(lines.name, 0o644)
+            words = (*words, f"--use-list={lines.name}")
+        tool.write(("pg_restore", *words), dumped, env=env, stdout=out, **nobody)
+        out.seek(0)
+        return out.read().decode("utf-8", "replace")
 
 
 def target(account: Account, name: str) -> Tuple[str, ...]:
@@ -171,33 +192,49 @@ def create_sql(name: str, owner: str) -> str:
     return unless(there, statement) + f"REVOKE ALL ON DATABASE {identifier(name)} FROM PUBLIC;\n{open_sql(name)}"
 
 
+def owner_sql(name: str, owner: str) -> str:
+    return f"ALTER DATABASE {identifier(name)} OWNER TO {identifier(owner)};\n"
+
+
 def open_sql(name: str) -> str:
     """Undo what a swap that was interrupted left."""
     return f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS true;\n"
 
 
-def extension_sql(name: str, owner: str, extensions: Tuple[str, ...], trusted: Tuple[str, ...]) -> str:
+def extension_sql(
+    name: str, owner: str, extensions: Tuple[str, ...], trusted: Tuple[str, ...], schema: str | None = None
+) -> str:
     """Extensions of the database `name`: others than the `trusted` ones as its owner, so that PostgreSQL decides.
 
     What the superuser makes gets a schema of his own, of its name: the script of an extension finds what is in its schema, and in
     `public` the owner may have put functions for it to find (https://www.postgresql.org/docs/15/extend-extensions.html, 38.17.6).
+    With `schema` it is made in that one, which must be nobody else's to change. What is there already stays where it is: columns
+    and functions of the app name the schema that it is in, and PostGIS does not let itself be moved.
     """
     made = []
     for one in trusted:
-        schema, there = identifier(one), f"SELECT FROM pg_extension WHERE extname = '{one}'"
-        path = f'"$user", public, {schema}'
-        made.append(unless(there, f"ALTER DATABASE {identifier(name)} SET search_path = {path}"))
-        made.append(unless(there, f"CREATE SCHEMA {schema}"))
-        made.append(
-            f"CREATE EXTENSION IF NOT EXISTS {schema} SCHEMA {schema};\nGRANT USAGE ON SCHEMA {schema} TO PUBLIC;\n"
-        )
+        there, place = f"SELECT FROM pg_extension WHERE extname = '{one}'", identifier(schema or one)
+        new = [f"CREATE EXTENSION {identifier(one)} SCHEMA {place}"]
+        if schema is None:
+            path = f'"$user", public, {place}'
+            new = [f"ALTER DATABASE {identifier(name)} SET search_path = {path}", f"CREATE SCHEMA {place}", *new]
+        made.append(f"BEGIN;\n{''.join(unless(there, statement) for statement in new)}COMMIT;\n")
+        made.append(where_it_is(one, "GRANT USAGE ON SCHEMA %I TO PUBLIC"))
     if "postgis" in trusted:
-        made.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON postgis.spatial_ref_sys TO {identifier(owner)};\n")
+        grant = f"GRANT SELECT, INSERT, UPDATE, DELETE ON %I.spatial_ref_sys TO {identifier(owner)}"
+        made.append(where_it_is("postgis", grant))
     own = [one for one in extensions if one not in trusted]
     if own:
         made.append(f"SET ROLE {identifier(owner)};\nSET search_path = public;\n")
         made += [f"CREATE EXTENSION IF NOT EXISTS {identifier(one)};\n" for one in own]
     return "SET client_min_messages = warning;\n" + "".join(made)
+
+
+def where_it_is(extension: str, statement: str) -> str:
+    """A statement about the schema that an extension is in, which stands in it as ``%I``."""
+    text = statement.replace("'", "''")
+    found = f"FROM pg_extension JOIN pg_namespace AS schema ON schema.oid = extnamespace WHERE extname = '{extension}'"
+    return f"SELECT format('{text}', nspname) {found} \\gexec\n"
 
 
 def swap_sql(name: str) -> str:

@@ -27,12 +27,22 @@ def test_extensions_are_made_by_who_owns_the_database():
     assert (
         postgresql.extension_sql("shop_0new", "shop", ("hstore",), ()) == f"SET client_min_messages = warning;\n{own}"
     )
+    its = (
+        "FROM pg_extension JOIN pg_namespace AS schema ON schema.oid = extnamespace WHERE extname = 'postgis' \\gexec\n"
+    )
+    rights = (
+        f"SELECT format('GRANT USAGE ON SCHEMA %I TO PUBLIC', nspname) {its}"
+        f"SELECT format('GRANT SELECT, INSERT, UPDATE, DELETE ON %I.spatial_ref_sys TO \"shop\"', nspname) {its}"
+    )
     assert postgresql.extension_sql("shop_0new", "shop", ("postgis", "hstore"), ("postgis",)) == (
-        "SET client_min_messages = warning;\n"
+        "SET client_min_messages = warning;\nBEGIN;\n"
         f'SELECT \'ALTER DATABASE "shop_0new" SET search_path = "$user", public, "postgis"\' {unless}'
         f"SELECT 'CREATE SCHEMA \"postgis\"' {unless}"
-        'CREATE EXTENSION IF NOT EXISTS "postgis" SCHEMA "postgis";\nGRANT USAGE ON SCHEMA "postgis" TO PUBLIC;\n'
-        'GRANT SELECT, INSERT, UPDATE, DELETE ON postgis.spatial_ref_sys TO "shop";\n' + own
+        f'SELECT \'CREATE EXTENSION "postgis" SCHEMA "postgis"\' {unless}COMMIT;\n{rights}{own}'
+    )
+    assert postgresql.extension_sql("shop_0new", "shop", (), ("postgis",), "public") == (
+        "SET client_min_messages = warning;\nBEGIN;\n"
+        f'SELECT \'CREATE EXTENSION "postgis" SCHEMA "public"\' {unless}COMMIT;\n{rights}'
     )
 
 
