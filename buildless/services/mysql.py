@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from buildless.node.layout import AppLayout
 
 PORT = 3306
+WHOLE = "gitdeploy_whole"  # a table
 KNOWN = len("CREATE ")  # bytes of a line after which it is clear what it is
 DEFINER = re.compile(rb" DEFINER=`(?:[^`]|``)*`@`(?:[^`]|``)*`")
 DUMP = ("mariadb-dump", "--no-defaults", "--single-transaction", "--quick", "--hex-blob", "--routines", "--triggers",
@@ -26,7 +27,8 @@ CLIENT = ("mariadb", "--no-defaults", "--sandbox", "--local-infile=0", "--binary
 
 class Mysql(Service):
     """Debian's own server. MariaDB cannot rename a database, so a dump that is to be restored is loaded twice: first into a
-    database that is made to try it, then into the app's own, whose content is kept in a file until that has been done.
+    database that is made to try it, then into the app's own, whose content is kept in a file until that has been done. That it
+    has the last statement of what is loaded says.
     """
 
     debs = ("mariadb-server",)
@@ -66,22 +68,23 @@ class Mysql(Service):
             os.chmod(self.new(home), 0o600)
             if dumped is not None:
                 tool.copy(dumped, file)
-        tried = f"{account.name}_0new"
-        root(
-            drop_sql(tried)
-            + create_sql(tried)
-            + "".join(grant_sql(account.name, host, tried) for host in hosts(account))
-        )
-        self.fill(home, account, tried, self.new(home))
+            file.write(ending(account))
+        root(beside_sql(account))
+        self.fill(home, account, beside(account), self.new(home))
+        if not is_whole(account):
+            raise NodeError("the dump ends in the middle of a statement; nothing was changed")
 
     def fill(self, home: AppLayout, account: Account, name: str, path: Path) -> None:
         with path.open("rb") as file:
             tool.write((*CLIENT, *target(account), name), file, env=login(account), **home.node.owners.nobody())
 
     def swap(self, home: AppLayout, account: Account) -> None:
+        """What is in the dump takes the place of what was there when `ending` says so, and not when we say it after that."""
+        root(beside_sql(account))
         with open(self.before(home).with_suffix(".part"), "wb") as file:
             os.chmod(file.name, 0o600)
             self.dump(home, account, file)
+            file.write(ending(account))
             file.flush()
             os.fsync(file.fileno())
         self.before(home).with_suffix(".part").rename(self.before(home))
@@ -94,14 +97,16 @@ class Mysql(Service):
         self.done(home)
 
     def put(self, home: AppLayout, account: Account, path: Path) -> None:
-        root(drop_sql(account.name) + create_sql(account.name))
+        root(beside_sql(account) + drop_sql(account.name) + create_sql(account.name))
         self.fill(home, account, account.name, path)
 
     def mend(self, home: AppLayout, account: Account) -> None:
-        """A swap was interrupted: what there was before comes back."""
+        """A swap was interrupted: what there was before comes back, unless all of the new is there."""
         if self.before(home).exists():
-            self.put(home, account, self.before(home))
+            if not is_whole(account):
+                self.put(home, account, self.before(home))
             self.done(home)
+            self.drop(home, account)
 
     def done(self, home: AppLayout) -> None:
         """What was there before is not needed any more, also not after a power cut: it would undo what was told to be done."""
@@ -109,13 +114,14 @@ class Mysql(Service):
         remember(home.backups)
 
     def drop(self, home: AppLayout, account: Account) -> None:
-        root(drop_sql(f"{account.name}_0new"))
+        if not self.before(home).exists():  # else `mend` needs to know whether the new is whole
+            root(drop_sql(beside(account)))
         self.new(home).unlink(missing_ok=True)
         self.before(home).with_suffix(".part").unlink(missing_ok=True)
 
     def remove(self, home: AppLayout, account: Account) -> None:
-        self.drop(home, account)
         self.before(home).unlink(missing_ok=True)
+        self.drop(home, account)
         users = "".join(f"DROP USER IF EXISTS {quoted(account.name)}@'{host}';\n" for host in hosts(account))
         root(drop_sql(account.name) + users)
 
@@ -124,6 +130,28 @@ class Mysql(Service):
 
     def before(self, home: AppLayout) -> Path:
         return home.backups / ".mysql-before.sql"
+
+
+def beside(account: Account) -> str:
+    """The database in which a dump is tried, and in which `ending` notes afterwards that all of it is where it is to be."""
+    return f"{account.name}_0new"
+
+
+def beside_sql(account: Account) -> str:
+    """It is there, and empty."""
+    name = beside(account)
+    return drop_sql(name) + create_sql(name) + "".join(grant_sql(account.name, host, name) for host in hosts(account))
+
+
+def ending(account: Account) -> bytes:
+    """The last statement of a dump: if what it makes is there, so is all that is before it, whoever was killed since then."""
+    return f"\n;\nCREATE TABLE {quoted(beside(account))}.{WHOLE} (whole int);\n".encode()
+
+
+def is_whole(account: Account) -> bool:
+    """Whether a dump was read to its `ending`."""
+    name = beside(account)
+    return WHOLE in root(f"{create_sql(name)}SHOW TABLES IN {quoted(name)};\n").splitlines()
 
 
 class Nameless:

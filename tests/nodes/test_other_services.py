@@ -126,6 +126,69 @@ def test_a_machine_that_was_switched_off_in_a_restore_mends_itself(yard, shop):
     assert before not in yard.node.ssh("find", "/var/backups/apps")
 
 
+CUT = """\
+import os, signal, sys, tempfile
+from pathlib import Path
+sys.path.insert(0, "/usr/lib/gitdeploy")
+from buildless.errors import NodeError
+from buildless.node.layout import Layout
+from buildless.node.machine import SystemOwners
+from buildless.service import Account
+from buildless.services.mysql import CLIENT, SERVICE, login, target, tool
+
+home = Layout(Path("/"), SystemOwners()).app("cut")
+account = Account("mysql", "cut", "0123456789abcdef" * 3)
+CHANGES = ("os.remove", "os.rename", "subprocess.Popen")
+
+def sql(text):
+    return tool.run((*CLIENT, *target(account), "-N", "-e", text, "cut"), env=login(account)).split()
+
+def restore(left):  # in a process that is killed before so many changes; says whether it was
+    child = os.fork()
+    if child == 0:
+        def look(event, args):
+            nonlocal left
+            if event in CHANGES:
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(look)
+        SERVICE.load(home, account, dump)
+        SERVICE.swap(home, account)
+        SERVICE.drop(home, account)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == signal.SIGKILL
+
+SERVICE.install(home, account)
+sql("CREATE TABLE notes (id int); INSERT INTO notes VALUES (1)")
+dump = tempfile.TemporaryFile()
+SERVICE.dump(home, account, dump)
+change, killed = 0, True
+while killed:
+    sql("DROP TABLE IF EXISTS notes; CREATE TABLE notes (id int); INSERT INTO notes VALUES (1), (2)")
+    dump.seek(0)
+    killed = restore(change)
+    try:
+        found = " ".join(sql("SELECT id FROM notes"))
+    except NodeError:
+        found = "cut"
+    SERVICE.install(home, account)
+    left = SERVICE.before(home).exists()
+    print(f"{found}: {' '.join(sql('SELECT id FROM notes'))}{' and a file' if left else ''}", flush=True)
+    SERVICE.drop(home, account)
+    change += 1
+SERVICE.remove(home, account)
+"""
+
+
+def test_a_restore_that_is_killed_anywhere_is_done_or_undone(yard, shop):
+    """What the app finds right after that is what it has for good, or, where that is not all of it, what it had before."""
+    told = yard.node.ssh("python3", "-", stdin=CUT.encode(), limit=200).splitlines()
+    print(told)
+    changes = [line for line, before in zip(told, ["", *told], strict=False) if line != before]
+    assert changes == ["1 2: 1 2", "cut: 1 2", "1: 1"]
+
+
 def test_mysql_and_redis_of_another_app_are_closed(shop, burglar):
     mine, its = burglar.environ(), shop.environ()
     connect = "exec('global MySQLdb; import MySQLdb') or MySQLdb.connect(host='127.0.0.1', user='shop', db='shop'"

@@ -4,7 +4,7 @@ import pytest
 
 from buildless.errors import NodeError
 from buildless.service import Account
-from buildless.services.mysql import Nameless, grant_sql, quoted, user_sql
+from buildless.services.mysql import Nameless, ending, grant_sql, quoted, user_sql
 
 PASSWORD = "0123456789abcdef" * 3
 
@@ -17,6 +17,11 @@ def test_a_user_has_its_own_database_alone():
         "GRANT ALL ON `shop\\_staging`.* TO `shop_staging`@'localhost';\n"
     )
     assert grant_sql("shop", "10.0.0.1", "shop_0new") == "GRANT ALL ON `shop\\_0new`.* TO `shop`@'10.0.0.1';\n"
+
+
+def test_what_is_loaded_says_at_its_end_that_it_is_whole():
+    account = Account("mysql", "shop.staging", PASSWORD)
+    assert ending(account) == b"\n;\nCREATE TABLE `shop_staging_0new`.gitdeploy_whole (whole int);\n"
 
 
 @pytest.mark.parametrize("name", ["", "a`b", "a b", "A", "a'"])
