@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from buildless.node.layout import AppLayout
 
 PORT = 3306
+USERS = "SELECT User, Host FROM mysql.user;\n"
 WHOLE = "gitdeploy_whole"  # a table
 KNOWN = len("CREATE ")  # bytes of a line after which it is clear what it is
 DEFINER = re.compile(rb" DEFINER=`(?:[^`]|``)*`@`(?:[^`]|``)*`")
@@ -47,6 +49,7 @@ class Mysql(Service):
         if account.host:
             listen(home)
         root(create_sql(account.name) + "".join(user_sql(account, host) for host in hosts(account)))
+        root("".join(lock_sql(account.name, host) for host in former(account, root(USERS))))
         self.mend(home, account)
         return 0
 
@@ -122,7 +125,8 @@ class Mysql(Service):
     def remove(self, home: AppLayout, account: Account) -> None:
         self.before(home).unlink(missing_ok=True)
         self.drop(home, account)
-        users = "".join(f"DROP USER IF EXISTS {quoted(account.name)}@'{host}';\n" for host in hosts(account))
+        everywhere = [*hosts(account), *former(account, root(USERS))]
+        users = "".join(f"DROP USER IF EXISTS {quoted(account.name)}@'{host}';\n" for host in everywhere)
         root(drop_sql(account.name) + users)
 
     def new(self, home: AppLayout) -> Path:
@@ -212,6 +216,28 @@ def hosts(account: Account) -> List[str]:
     return ["localhost", "127.0.0.1", *account.clients]
 
 
+def former(account: Account, users: str) -> List[str]:
+    """Addresses from which the app's user came once, and may come no more; `users` are the lines that `USERS` answers.
+
+    What is no address somebody else has made.
+    """
+    found = [line.split("\t") for line in users.splitlines()]
+    return [host for name, host in found if name == account.name and host not in hosts(account) and is_address(host)]
+
+
+def is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def lock_sql(name: str, host: str) -> str:
+    """Views and triggers that it made there go on to work; they would not if there were no such user."""
+    return f"ALTER USER IF EXISTS {quoted(name)}@'{host}' ACCOUNT LOCK;\n"
+
+
 def quoted(name: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
         raise NodeError(f"{name!r} is no name of a database; name the app otherwise")
@@ -231,7 +257,9 @@ def user_sql(account: Account, host: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{32,}", account.password) or not re.fullmatch(r"[0-9a-f.:]+|localhost", host):
         raise NodeError("that is no password, or no address; deploy the app again")
     who = f"{quoted(account.name)}@'{host}' IDENTIFIED BY '{account.password}'"
-    return f"CREATE USER IF NOT EXISTS {who};\nALTER USER {who};\n" + grant_sql(account.name, host, account.name)
+    return f"CREATE USER IF NOT EXISTS {who};\nALTER USER {who} ACCOUNT UNLOCK;\n" + grant_sql(
+        account.name, host, account.name
+    )
 
 
 def grant_sql(user: str, host: str, name: str) -> str:

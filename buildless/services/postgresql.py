@@ -62,7 +62,8 @@ class Postgresql(Service):
 
     def install(self, home: AppLayout, account: Account) -> int:
         if account.host:
-            listen(account)
+            listen()
+        admit_all(account)
         psql("postgres", role_sql(account.name, account.password) + create_sql(account.name, account.name))
         self.extend(account, account.name)
         return 0
@@ -118,8 +119,7 @@ class Postgresql(Service):
             psql("postgres", f"DROP ROLE IF EXISTS {role};\n")
         except NodeError:  # somebody has given it a right to what is his, which is his to take back
             psql("postgres", f"ALTER ROLE {role} NOLOGIN PASSWORD NULL;\n")
-        for top in sorted(CONFIGURATION.glob("*/main")):
-            let_in(top / "pg_hba.conf", replace(account, clients=()))
+        admit_all(replace(account, clients=()))
 
 
 QUIET = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1")
@@ -259,12 +259,17 @@ def wanted(listed: str, trusted: Tuple[str, ...] = ()) -> str:
     return "".join(f"{line}\n" for line in listed.splitlines() if not there.match(line))
 
 
-def listen(account: Account) -> None:
-    """Have it listen for other nodes, too, and know from where the app's user may come."""
+def listen() -> None:
+    """Have it listen for other nodes, too."""
     for top in sorted(CONFIGURATION.glob("*/main")):
-        let_in(top / "pg_hba.conf", account)
         if write(top / "conf.d" / "gitdeploy.conf", "# Written by gitdeploy.\nlisten_addresses = '*'\n"):
             systemd.ask("restart", f"postgresql@{top.parent.name}-main.service", timeout=systemd.STOP)
+
+
+def admit_all(account: Account) -> None:
+    """Have it know from which other nodes the app's user may come, and no more from those that it had before."""
+    for top in sorted(CONFIGURATION.glob("*/main")):
+        let_in(top / "pg_hba.conf", account)
 
 
 def let_in(path: Path, account: Account) -> None:

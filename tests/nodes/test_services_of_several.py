@@ -90,6 +90,33 @@ def test_one_node_has_them_and_the_others_use_them(server, many, tmp_path):
     assert "notes" in do(second, "shop", "sql('SELECT * FROM notes')")["error"]
 
 
+def test_a_node_that_leaves_the_environment_comes_in_no_more(server, many):
+    """What it made there goes on to work: a view of MariaDB belongs to the user and the address that made it."""
+    first, second = many
+    shop = Keeper(server, first, "leaving", "mysql, postgresql", "python3-mysqldb, python3-psycopg2")
+    shop.code = shop.code.replace('"CONFIG_PG_HOST" in environ', '"CONFIG_MYSQL_HOST" not in environ')
+    shop.app.commit("MariaDB", {"keeper.py": shop.code})
+    shop.push().ok()
+    do(second, "leaving", "sql('CREATE VIEW answers AS SELECT 42')")
+    user = ("mariadb", "-e", f"SHOW CREATE USER leaving@'{second.address}'")
+    admitted = ("grep", "-c", f'"leaving" "leaving" {second.address}/32', "/etc/postgresql/15/main/pg_hba.conf")
+    let_in = f"ip saddr {second.address} tcp dport 3306 accept"
+    assert "ACCOUNT LOCK" not in first.ssh(*user) and first.ssh(*admitted) == "1\n"
+    assert let_in in first.ssh("nft", "list", "table", "inet", "gitdeploy_services")
+    before = (server.home / "gitdeploy.yaml").read_text()
+    with server.settings(before.replace("[many1, many2], services: many1", "[many1], services: many1")):
+        shop.app.commit("One node", {"more.txt": ""})
+        shop.push().ok()
+        assert "ACCOUNT LOCK" in first.ssh(*user) and first.ssh(*admitted, check=False) == "0\n"
+        assert let_in not in first.ssh("nft", "list", "table", "inet", "gitdeploy_services")
+        assert do(first, "leaving", "sql('SELECT * FROM answers')") == [[42]]
+    shop.app.commit("Two nodes", {"more.txt": "more"})
+    shop.push().ok()
+    assert do(second, "leaving", "sql('SELECT * FROM answers')") == [[42]]
+    server.ssh("destroy", "--confirm", "leaving", "leaving", limit=200).ok()
+    assert first.ssh("mariadb", "-Ne", "SELECT User FROM mysql.user WHERE User = 'leaving'") == ""
+
+
 @pytest.mark.parametrize("service", ["files", "public_files", "memcached"])
 def test_what_is_for_one_node_is_refused(server, many, service):
     app = Keeper(server, many[0], f"wants-{service.replace('_', '-')}", service, "")

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from buildless.errors import NodeError
@@ -46,6 +48,18 @@ def test_rules_that_were_not_loaded_are_loaded_the_next_time(programs, layout, m
     programs.answer("nft")
     firewall.install(layout, [account])
     assert [call[0] for call in programs.calls] == ["nft", "nft", "systemctl", "systemctl"]
+
+
+def test_nodes_that_an_environment_has_no_more_are_not_let_in(programs, layout, monkeypatch):
+    programs.add("nft")
+    monkeypatch.setitem(tool.ENVIRON, "PATH", str(programs.where))
+    text = layout.accounts.parent / "services.nft"
+    account = Account("postgresql", "shop", host="10.0.0.9", clients=NODES)
+    accounts.keep(layout.app("shop"), account)
+    firewall.install(layout, [replace(account, clients=("10.0.0.2",))])
+    assert "10.0.0.1" not in text.read_text() and "10.0.0.2" in text.read_text()
+    firewall.install(layout, [replace(account, host="", clients=())])
+    assert "10.0.0" not in text.read_text() and "tcp dport 5432 drop" in text.read_text()
 
 
 def test_an_app_may_be_called_after_anything(tmp_path):

@@ -87,3 +87,4 @@ def test_other_nodes_are_admitted_one_by_one():
     assert postgresql.admit(after, account) == after
     fewer = Account("postgresql", "shop.staging", PASSWORD, host="10.0.0.9", clients=("10.0.0.1",))
     assert postgresql.admit(after, fewer) == "".join(after.splitlines(keepends=True)[:-1])
+    assert postgresql.admit(after, Account("postgresql", "shop.staging", PASSWORD)) == before
