@@ -101,7 +101,7 @@ def test_what_is_asked_for_is_looked_at_again(node, more, problem):
 
 
 def test_a_backup_goes_away_and_comes_back_in_pieces(node, monkeypatch):
-    monkeypatch.setattr("buildless.node.services.MOST", 700)
+    monkeypatch.setattr("buildless.node.backups.MOST", 700)
     made = node.backup(services=[], about=ABOUT, keep=False)
     pieces, offset = [], 0
     while data := base64.b64decode(node.backup_read(file=made["file"], offset=offset)["data"]):
