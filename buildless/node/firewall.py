@@ -22,6 +22,7 @@ Description=gitdeploy: the packet filter before services
 DefaultDependencies=no
 After=local-fs.target nftables.service
 PartOf=nftables.service
+ReloadPropagatedFrom=nftables.service
 Before=network-pre.target
 Wants=network-pre.target
 
@@ -39,8 +40,8 @@ WantedBy=multi-user.target nftables.service
 def install(layout: Layout, more: Iterable[Account]) -> None:
     """Let the rules be those of the accounts that are kept, and of `more`, which are about to be."""
     path = layout.accounts.parent / "services.nft"
-    there = {(one.app, one.service): one for one in (*everybody(layout), *more)}
-    if not path.exists() and not any(one.host for one in there.values()):
+    there = {(one.app, one.service): one for one in (*accounts.everybody(layout), *more)}
+    if not path.exists() and not any(port_of(one) for one in there.values()):
         return
     layout.accounts.parent.mkdir(parents=True, exist_ok=True)
     write(path, rules(there.values()))
@@ -50,19 +51,16 @@ def install(layout: Layout, more: Iterable[Account]) -> None:
         systemd.ask("enable", "--quiet", UNIT)
 
 
-def everybody(layout: Layout) -> Iterable[Account]:
-    names = [path.name for path in layout.accounts.iterdir()] if layout.accounts.is_dir() else []
-    for name in names:
-        if name != layout.ports.name:
-            yield from accounts.kept(layout.app(name)).values()
+def port_of(account: Account) -> int:
+    """Where it listens; 0 if nowhere, or not yet."""
+    return account.port or accounts.service_called(account.service).port
 
 
 def rules(all_accounts: Iterable[Account]) -> str:
     """The whole table: for each port those who may come; all others are dropped. What comes from this node is not looked at."""
     ports: Dict[int, Set[str]] = {}
     for account in all_accounts:
-        port = account.port or accounts.service_called(account.service).port
-        if port:
+        if port := port_of(account):
             ports.setdefault(port, set()).update(account.clients if account.host else ())
     lines = []
     for port, clients in sorted(ports.items()):

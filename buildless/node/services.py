@@ -11,8 +11,9 @@ from typing import Any, BinaryIO, Dict, Generator, Iterator, List, Mapping
 from buildless.errors import NodeError
 from buildless.node import accounts, firewall, packages, systemd
 from buildless.node.backups import BACKUP_VERBS
-from buildless.node.layout import Layout
+from buildless.node.layout import AppLayout, Layout
 from buildless.node.removal import remove_rest
+from buildless.service import Account
 
 LIMIT = 120.0  # seconds that another app is waited for
 PAUSE = 0.05
@@ -28,30 +29,58 @@ def services(
     Until the release that asks is `live`, what another one uses is not interrupted: it says what waits for that.
     """
     home = layout.app(app)
-    wanted = [accounts.checked(home.name, one) for one in services]
     found = {}
-    for account in wanted:
-        service = accounts.service_called(account.service)
-        if service.debs and not layout.owners.system:
-            raise NodeError(f"{service.name} needs packages, which this node cannot install; deploy to a machine")
-        debs = (*service.debs, *firewall.DEBS) if account.host else service.debs
-        installed = yield from packages.install(debs, (), timeout)
-        if set(installed["installed"]) & set(service.debs) and service.surplus:
-            systemd.ask("disable", "--now", "--quiet", *service.surplus, timeout=systemd.STOP)
-        before = accounts.kept(home).get(service.name)
-        account = replace(account, port=before.port if before else 0)
-        waits = before is not None and not live and service.interrupts(before, account)
-        if waits and before is not None:
-            account = replace(account, options=before.options)
-        with alone(layout, timeout):
-            if service.port:
-                firewall.install(layout, [account])  # before it listens
-            account = replace(account, port=service.install(home, account))
-            accounts.keep(home, account)
-        service.check(home, account)
-        port = account.port
-        found[service.name] = {"port": port, "new": before is None, "waits": waits}
+    for account in [accounts.checked(home.name, one) for one in services]:
+        found[account.service] = yield from make(home, account, timeout, live)
     return {"services": found}
+
+
+def make(home: AppLayout, account: Account, timeout: float, live: bool) -> Generator[str, None, Answer]:
+    """One of them."""
+    layout, service = home.node, accounts.service_called(account.service)
+    if service.debs and not layout.owners.system:
+        raise NodeError(f"{service.name} needs packages, which this node cannot install; deploy to a machine")
+    debs = (*service.debs, *firewall.DEBS) if service.debs else ()
+    installed = yield from packages.install(debs, (), timeout)
+    if set(installed["installed"]) & set(service.debs) and service.surplus:
+        systemd.ask("disable", "--now", "--quiet", *service.surplus, timeout=systemd.STOP)
+    before = accounts.kept(home).get(service.name)
+    account = replace(account, port=before.port if before else 0)
+    waits = False
+    with alone(layout, timeout):
+        if before is not None and not live and can_wait(before, account) and service.interrupts(home, account):
+            account, waits = replace(before, clients=account.clients), True
+        firewall.install(layout, [account])  # before it listens
+        if not waits:
+            account = replace(account, port=service.install(home, account))
+        accounts.keep(home, account)
+    service.check(home, account)
+    return {"port": account.port, "new": before is None, "waits": waits}
+
+
+def can_wait(before: Account, account: Account) -> bool:
+    """Whether a release that wants `account` gets to a service that is as `before` says, and into it."""
+    return before.password == account.password and bool(before.host or not account.host)
+
+
+def settle_services(
+    layout: Layout, app: str, *, services: List[Mapping[str, Any]], timeout: float
+) -> Generator[str, None, Answer]:
+    """Change those services that are not as a live release asks for, or were left in the middle of something; says which.
+
+    What is not there at all, or what the release could not get into afterwards, is for a deploy.
+    """
+    home = layout.app(app)
+    kept, changed = accounts.kept(home), []
+    for account in [accounts.checked(home.name, one) for one in services]:
+        before = kept.get(account.service)
+        if before is None or not can_wait(before, account):
+            continue
+        same = before == replace(account, port=before.port)
+        if not same or not accounts.service_called(account.service).is_finished(home, before):
+            yield from make(home, account, timeout, live=True)
+            changed.append(account.service)
+    return {"changed": changed}
 
 
 @contextmanager
@@ -108,7 +137,7 @@ def check_services(layout: Layout, app: str) -> Answer:
 
 SERVICE_VERBS = {
     **BACKUP_VERBS,
-    **{verb.__name__: verb for verb in (services, remove_services, check_services)},
+    **{verb.__name__: verb for verb in (services, settle_services, remove_services, check_services)},
 }
 SERVICE_QUESTIONS = ("backups", "backup_read", "backup_write", "backup_remove", "check_services")
 """Those that are not in the way of a deploy."""

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Dict, List, cast
 
 from buildless.errors import NodeError
-from buildless.node import systemd, tool
-from buildless.node.writing import write
+from buildless.node import accounts, renewal, tool
 from buildless.service import Account, Service, database, database_url
 
 if TYPE_CHECKING:
-    from buildless.node.layout import AppLayout
+    from buildless.node.layout import AppLayout, Layout
 
 PORT = 3306
 USERS = "SELECT User, Host FROM mysql.user;\n"
@@ -46,8 +45,7 @@ class Mysql(Service):
         return {**found, "CONFIG_MYSQL_SQLALCHEMY": url, "MYSQL_URL": url, "DATABASE_URL": url}
 
     def install(self, home: AppLayout, account: Account) -> int:
-        if account.host:
-            listen(home)
+        listen(home.node, account)
         root(create_sql(account.name) + "".join(user_sql(account, host) for host in hosts(account)))
         root("".join(lock_sql(account.name, host) for host in former(account, root(USERS))))
         self.mend(home, account)
@@ -55,6 +53,9 @@ class Mysql(Service):
 
     def check(self, home: AppLayout, account: Account) -> None:
         tool.run((*CLIENT, *target(account), "--execute=SELECT 1", account.name), env=login(account))
+
+    def is_finished(self, home: AppLayout, account: Account) -> bool:
+        return not self.before(home).exists() and super().is_finished(home, account)
 
     def dump(self, home: AppLayout, account: Account, out: BinaryIO) -> None:
         """Without the names of those who made views and routines: they are made by whoever restores them."""
@@ -191,11 +192,13 @@ def remember(directory: Path) -> None:
         os.close(held)
 
 
-def listen(home: AppLayout) -> None:
-    """Have it listen for other nodes, too."""
-    path = home.node.root / "etc" / "mysql" / "mariadb.conf.d" / "90-gitdeploy.cnf"
-    if write(path, "# Written by gitdeploy.\n[mariadbd]\nbind-address = 0.0.0.0\n"):
-        systemd.ask("restart", "mariadb.service", timeout=systemd.STOP)
+def listen(layout: Layout, account: Account) -> None:
+    """Have it listen for other nodes, too: from when nobody uses it yet, so that nobody is interrupted when an app needs that."""
+    path = layout.root / "etc" / "mysql" / "mariadb.conf.d" / "90-gitdeploy.cnf"
+    needed = account.host or not accounts.anybody(layout, "mysql")
+    files = {path: "# Written by gitdeploy.\n[mariadbd]\nbind-address = 0.0.0.0\n"} if needed else {}
+    if renewal.written(layout, "mariadb.service", files):
+        renewal.restart(layout, "mariadb.service")
 
 
 def root(sql: str) -> str:

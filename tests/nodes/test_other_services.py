@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from .keeper import yard_on
 from .machines import eventually
+from .visitor import reaches
 
 CLIENTS = "python3-mysqldb, python3-redis, python3-pymemcache, python3-pika"
 VIEW = "CREATE VIEW short AS SELECT id FROM notes"
@@ -92,14 +95,20 @@ def test_a_dump_that_does_not_load_changes_nothing(yard, shop, tmp_path):
     assert shop.do("sql('SELECT * FROM kept')") == []
 
 
+def with_memory(shop, size):
+    """Its app.yaml with an option for redis."""
+    some = "services: mysql, redis, memcached, rabbitmq\n"
+    assert some in shop.yaml
+    return shop.yaml.replace(some, f"services: {{mysql: , redis: {{memory: {size}}}, memcached: , rabbitmq: }}\n")
+
+
 def test_what_would_interrupt_a_service_waits_until_the_release_is_live(yard, shop):
     def started():
         return yard.node.ssh("systemctl", "show", "-P", "InvocationID", "service-shop-redis.service")
 
     before = started()
     assert before.strip()
-    larger = {"app.yaml": shop.yaml.replace("services: mysql, redis,", "services: {mysql: , redis: {memory: 99MB},").replace(
-        "memcached, rabbitmq\n", "memcached: , rabbitmq: }\n")}  # fmt: skip
+    larger = {"app.yaml": with_memory(shop, "99MB")}
     shop.app.commit("More memory, and a mistake", {**larger, "keeper.py": "import nothing_of_that_name\n"})
     shop.push().refused("No module named 'nothing_of_that_name'")
     assert started() == before
@@ -112,6 +121,28 @@ def test_what_would_interrupt_a_service_waits_until_the_release_is_live(yard, sh
     now = started()
     assert "Changing" not in shop.push().ok().text
     assert started() == now
+
+
+def test_a_change_that_failed_is_made_when_the_server_is_started_again(yard, shop):
+    """The release is live, and its redis cannot be started with what it asks for."""
+    kept = ("grep", "-c", "98MB", "/var/lib/gitdeploy/services/shop/redis.json")
+    memory = ("grep", "^maxmemory ", "/var/lib/gitdeploy/redis/.shop.conf")
+    drop_in = "/etc/systemd/system/service-shop-redis.service.d/fault.conf"
+    text = "[Service]\\nExecStartPre=/usr/bin/test ! -e /run/fault\\n"
+    fault = f"mkdir $(dirname {drop_in}) && printf '{text}' >{drop_in} && touch /run/fault"
+    yard.node.ssh("sh", "-c", fault)
+    before = yard.node.ssh("cat", "/var/lib/gitdeploy/services/shop/redis.json")
+    shop.app.commit("Less memory", {"app.yaml": with_memory(shop, "98MB")})
+    told = shop.push().ok().text
+    assert "look at it on keep2, where it is tried again" in told and "Live: v" in told
+    assert yard.node.ssh("cat", "/var/lib/gitdeploy/services/shop/redis.json") == before
+    yard.server.end(signal.SIGKILL)
+    yard.node.ssh("sh", "-c", f"rm -r /run/fault $(dirname {drop_in})")
+    yard.server.start()
+    eventually("the node has it changed", lambda: yard.node.ssh(*kept, check=False) == "1\n")
+    assert yard.node.ssh(*memory) == "maxmemory 98000000\n"
+    eventually("it answers", lambda: shop.do("redis('INFO', 'memory')").count("'maxmemory': 98000000,") == 1)
+    assert yard.node.ssh("find", "/run/gitdeploy", "-name", "*.due") == ""
 
 
 def test_a_machine_that_was_switched_off_in_a_restore_mends_itself(yard, shop):
@@ -235,7 +266,8 @@ def test_messages_go_through_its_own_virtual_host(yard, shop, burglar):
         refused(burglar, f"rabbitmq as {user}", f"{PIKA}pika.BlockingConnection(pika.URLParameters('{url}'))")
     listening = [line.split()[3] for line in yard.node.ssh("ss", "-Hlnt").splitlines()]
     others = [one for one in listening if not one.startswith(("127.0.0.1:", "[::1]:", "127.0.0.54", "127.0.0.53"))]
-    assert {one.rpartition(":")[2] for one in others} == {"22", "80"}, listening
+    assert {one.rpartition(":")[2] for one in others} == {"22", "80", "3306", "5672"}, listening
+    assert not reaches(yard.node.address, 3306) and not reaches(yard.node.address, 5672)
 
 
 def test_all_of_it_is_there_again_after_a_reboot(yard, shop):

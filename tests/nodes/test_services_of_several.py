@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
@@ -12,13 +11,14 @@ import pytest
 
 from ..functional.session import Server, remove
 from .keeper import Keeper
-from .visitor import get
+from .visitor import get, reaches
 
 SETTINGS = """\
 web: {processes: 1}
 environments:
   production: {nodes: [many1, many2], services: many1}
   staging: {nodes: [many1, many2]}
+  alone: {nodes: [many1]}
 limits: {boot: 30s, step: 400s}
 """
 
@@ -44,13 +44,26 @@ def do(node, app, what):
     return json.loads(answer.text)
 
 
-def reaches(address, port):
-    """Whether this machine, which is none of the nodes, gets an answer there."""
-    try:
-        with socket.create_connection((address, port), 3):
-            return True
-    except OSError:
-        return False
+STARTED = ("systemctl", "show", "-P", "InvocationID", "postgresql@15-main.service", "mariadb.service")
+
+
+def test_who_comes_to_use_them_from_another_node_interrupts_nobody(server, many):
+    """They are one server for all apps, and would have to be started again to listen on another address."""
+    first, second = many
+    early = Keeper(server, first, "early", "postgresql, mysql, redis", "python3-psycopg2, python3-redis")
+    early.app.git(
+        "remote", "add", "alone", early.app.git("remote", "get-url", "staging").strip().replace("staging", "alone")
+    )
+    early.push("alone").ok()
+    port = int(early.environ("alone")["CONFIG_REDIS_PORT"])
+    assert not any(reaches(first.address, one) for one in (5432, 3306, port)) and reaches(first.address, 80)
+    before = first.ssh(*STARTED)
+    assert len(before.split()) == 2
+    late = Keeper(server, first, "late", "postgresql, mysql")
+    late.push().ok()
+    assert do(second, "late", "sql('SELECT 1')") == [[1]]
+    assert first.ssh(*STARTED) == before
+    assert not any(reaches(first.address, one) for one in (5432, 3306))
 
 
 def test_one_node_has_them_and_the_others_use_them(server, many, tmp_path):

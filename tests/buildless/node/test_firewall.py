@@ -66,4 +66,4 @@ def test_an_app_may_be_called_after_anything(tmp_path):
     layout = Layout(tmp_path)
     layout.ports.mkdir(parents=True)
     accounts.keep(layout.app("ports"), Account("redis", "ports", host="10.0.0.9", port=25000))
-    assert [one.app for one in firewall.everybody(layout)] == ["ports"]
+    assert [one.app for one in accounts.everybody(layout)] == ["ports"]
