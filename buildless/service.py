@@ -72,6 +72,7 @@ class Service:
     """What may be set in app.yaml; each takes a list of words."""
 
     port = 0  # where it listens for all apps; 0 where each has a port of its own, or none
+    user = ""  # the system's, whose processes listen there; empty where they are the app's own
     surplus: Tuple[str, ...] = ()
     """Units that the packages start, and nobody needs: they are ended when the packages have just been installed."""
 

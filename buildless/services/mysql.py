@@ -36,6 +36,7 @@ class Mysql(Service):
     variables = ("MYSQL_URL", "DATABASE_URL")
     schemes = ("mysql", "mariadb", "mysql2")
     port = PORT
+    user = "mysql"
 
     def url(self, account: Account) -> str:
         return database_url("mysql", account, PORT)

@@ -36,6 +36,7 @@ class Postgresql(Service):
     schemes = ("postgresql", "postgres")
     options = ("extensions",)
     port = PORT
+    user = "postgres"
     trusted: Tuple[str, ...] = ()
     """Further extensions, which only the superuser can create."""
 

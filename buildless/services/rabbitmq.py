@@ -37,6 +37,7 @@ class Rabbitmq(Service):
     schemes = ("amqp", "amqps")
     keeps = False
     port = PORT
+    user = "rabbitmq"
 
     def url(self, account: Account) -> str:
         name, host = quote(account.name), account.host or "127.0.0.1"

@@ -52,10 +52,10 @@ class Redis(Service):
 
     def install(self, home: AppLayout, account: Account) -> int:
         port = instance.port_for(home, self.name, account.port)
-        firewall.install(home.node, [replace(account, port=port)])
         data = self.data(home)
         data.mkdir(parents=True, exist_ok=True)
-        home.node.owners.give(home.name, data)
+        home.node.owners.give(home.name, data)  # which there is a user for from now on
+        firewall.install(home.node, [replace(account, port=port)])
         instance.run(home, self.name, *self.run_with(home, replace(account, port=port)))
         return port
 

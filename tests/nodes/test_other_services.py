@@ -237,6 +237,24 @@ def test_mysql_and_redis_of_another_app_are_closed(shop, burglar):
     refused(burglar, "redis as a way to files", "redis('CONFIG', 'SET', 'dir', '/tmp')")
 
 
+@pytest.mark.parametrize(
+    ("unit", "port"),
+    [("service-shop-redis.service", "CONFIG_REDIS_PORT"), ("rabbitmq-server.service", "CONFIG_RABBITMQ_PORT")],
+)
+def test_nobody_else_answers_where_a_service_does(yard, shop, burglar, unit, port):
+    """While it is being started anew its port is anybody's: who listens there would be told the passwords of those who come."""
+    number = shop.environ()[port]
+    yard.node.ssh("systemctl", "stop", unit, limit=120)
+    made = "exec('global socket, held; import socket; held = socket.socket()') or "
+    assert burglar.do(f"{made}(held.bind(('127.0.0.1', {number})), held.listen())") == [None, None]
+    connect = "exec('global socket; import socket') or socket.create_connection"
+    found = shop.do(f"{connect}(('127.0.0.1', {number}), 2)")
+    assert burglar.do("held.close()") is None
+    yard.node.ssh("systemctl", "start", unit, limit=120)
+    assert "timed out" in found["error"]
+    assert shop.do(f"{connect}(('127.0.0.1', {number}), 2).close()") is None
+
+
 def test_a_cache_is_its_apps_alone(shop, burglar):
     client = (
         "exec('global Client; from pymemcache.client.base import Client') or"

@@ -5,6 +5,7 @@ import pytest
 from buildless.errors import NodeError
 from buildless.node import accounts, firewall, tool
 from buildless.node.layout import Layout
+from buildless.node.owners import user_name
 from buildless.service import Account
 
 NODES = ("10.0.0.1", "10.0.0.2")
@@ -18,7 +19,8 @@ def test_each_port_is_open_to_those_who_need_it():
         Account("redis", "local", port=25001),
         Account("files", "local"),
     ]
-    assert firewall.rules(accounts) == (
+    numbers = {"postgres": 107, user_name("shop"): 990}
+    assert firewall.rules(accounts, numbers.get) == (
         "table inet gitdeploy_services\n"
         "delete table inet gitdeploy_services\n"
         "table inet gitdeploy_services {\n"
@@ -33,6 +35,11 @@ def test_each_port_is_open_to_those_who_need_it():
         "    ip saddr 10.0.0.2 tcp dport 25000 accept\n"
         "    tcp dport 25000 drop\n"
         "    tcp dport 25001 drop\n"
+        "  }\n"
+        "  chain output {\n"
+        "    type filter hook output priority filter; policy accept;\n"
+        "    tcp sport 5432 tcp flags & syn == syn meta skuid != 107 drop\n"
+        "    tcp sport 25000 tcp flags & syn == syn meta skuid != 990 drop\n"
         "  }\n"
         "}\n"
     )
