@@ -64,6 +64,7 @@ def test_who_comes_to_use_them_from_another_node_interrupts_nobody(server, many)
     assert do(second, "late", "sql('SELECT 1')") == [[1]]
     assert first.ssh(*STARTED) == before
     assert not any(reaches(first.address, one) for one in (5432, 3306))
+    server.ssh("destroy", "--confirm", "late", "late", limit=200).ok()
 
 
 def test_one_node_has_them_and_the_others_use_them(server, many, tmp_path):
