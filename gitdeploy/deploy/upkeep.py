@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
+from buildless.service import Account
+
 from ..errors import GitdeployError
 from ..names import Place
 from ..nodes.node import Node
@@ -38,12 +40,23 @@ async def settle_services(site: Site, node: Node) -> list[Place]:
 
 async def settle(site: Site, place: Place, node: Node) -> None:
     """The same for one app, whose turn it is. What there is on another node is not this one's business."""
-    variables = site.config_vars(place).read(place.environment).variables
-    wanted = services.accounts(site, place, site.key(place), data.described(site, place), variables)
-    ours = [account for account in wanted if not account.url]
-    if not ours or services.node_of(site.environment(place), [account.service for account in ours]) != node.name:
+    try:
+        ours = wanted(site, place, node)
+    except GitdeployError as error:  # gitdeploy.yaml says otherwise now: the next push is refused with that
+        log.warn("services of {place}: {error}", place=str(place), error=str(error))
+        return
+    if not ours:
         return
     limit, requests = site.config.limits.step, [account.request() for account in ours]
     answer = await site.ask(node, "settle_services", app=site.key(place), services=requests, timeout=limit)
     for name in answer["changed"]:
         log.info("{place}: {service} on {name} is as it asks for", place=str(place), service=name, name=node.name)
+
+
+def wanted(site: Site, place: Place, node: Node) -> list[Account]:
+    """What the live release of an app wants on a node. Raises Refused where it could not be deployed any more."""
+    variables = site.config_vars(place).read(place.environment).variables
+    found = services.accounts(site, place, site.key(place), data.described(site, place), variables)
+    ours = [account for account in found if not account.url]
+    on = services.node_of(site.environment(place), [account.service for account in ours])
+    return ours if on == node.name else []

@@ -145,14 +145,20 @@ def test_a_change_that_failed_is_made_when_the_server_is_started_again(yard, sho
     assert yard.node.ssh("find", "/run/gitdeploy", "-name", "*.due") == ""
 
 
-def test_a_machine_that_was_switched_off_in_a_restore_mends_itself(yard, shop):
-    """What MariaDB had before is in a file while a dump is put in its place; the next push finds it."""
+@pytest.mark.parametrize("then", ["push", "start"])
+def test_a_machine_that_was_switched_off_in_a_restore_mends_itself(yard, shop, then):
+    """What MariaDB had before is in a file while a dump is put in its place; the next push finds it, or a server that starts."""
     shop.do("sql('CREATE TABLE IF NOT EXISTS mended (id int)')")
     before = "/var/backups/apps/shop/.mysql-before.sql"
     yard.node.ssh("sh", "-c", f"mariadb-dump shop > {before} && mariadb -e 'DROP DATABASE shop'")
     assert isinstance(shop.do("sql('SELECT * FROM mended')"), dict)
-    shop.app.commit("Once more", {"more.txt": ""})
-    shop.push().ok()
+    if then == "push":
+        shop.app.commit("Once more", {"more.txt": ""})
+        shop.push().ok()
+    else:
+        yard.server.end(signal.SIGKILL)
+        yard.server.start()
+        eventually("it is gone", lambda: before not in yard.node.ssh("find", "/var/backups/apps"))
     assert shop.do("sql('SELECT * FROM mended')") == []
     assert before not in yard.node.ssh("find", "/var/backups/apps")
 
