@@ -24,7 +24,6 @@ Description=gitdeploy: the packet filter before services
 DefaultDependencies=no
 After=local-fs.target nftables.service
 PartOf=nftables.service
-ReloadPropagatedFrom=nftables.service
 Before=network-pre.target
 Wants=network-pre.target
 

@@ -243,6 +243,15 @@ def test_mysql_and_redis_of_another_app_are_closed(shop, burglar):
     refused(burglar, "redis as a way to files", "redis('CONFIG', 'SET', 'dir', '/tmp')")
 
 
+@pytest.mark.parametrize("what", ["start", "reload", "restart"])
+def test_the_packet_filters_rules_are_there_whenever_debians_are_read(yard, shop, what):
+    """They begin with ``flush ruleset``."""
+    ours = {"table inet gitdeploy", "table inet gitdeploy_services"}
+    assert ours <= set(yard.node.ssh("nft", "list", "tables").splitlines())
+    yard.node.ssh("systemctl", what, "nftables.service")
+    assert ours <= set(yard.node.ssh("nft", "list", "tables").splitlines())
+
+
 @pytest.mark.parametrize(
     ("unit", "port"),
     [("service-shop-redis.service", "CONFIG_REDIS_PORT"), ("rabbitmq-server.service", "CONFIG_RABBITMQ_PORT")],
