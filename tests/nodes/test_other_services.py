@@ -150,7 +150,11 @@ def test_a_machine_that_was_switched_off_in_a_restore_mends_itself(yard, shop, t
     """What MariaDB had before is in a file while a dump is put in its place; the next push finds it, or a server that starts."""
     shop.do("sql('CREATE TABLE IF NOT EXISTS mended (id int)')")
     before = "/var/backups/apps/shop/.mysql-before.sql"
-    yard.node.ssh("sh", "-c", f"mariadb-dump shop > {before} && mariadb -e 'DROP DATABASE shop'")
+    yard.node.ssh(
+        "sh",
+        "-c",
+        f"mkdir -p {before.rpartition('/')[0]} && mariadb-dump shop > {before} && mariadb -e 'DROP DATABASE shop'",
+    )
     assert isinstance(shop.do("sql('SELECT * FROM mended')"), dict)
     if then == "push":
         shop.app.commit("Once more", {"more.txt": ""})
