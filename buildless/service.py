@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Dict, Iterable, Mapping, Optional, Sequence, Tuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from buildless.errors import NodeError
+
 if TYPE_CHECKING:
     from buildless.node.layout import AppLayout
 
@@ -70,6 +72,7 @@ class Service:
     """What may be set in app.yaml; each takes a list of words."""
 
     port = 0  # where it listens for all apps; 0 where each has a port of its own, or none
+    user = ""  # the system's, whose processes listen there; empty where they are the app's own
     surplus: Tuple[str, ...] = ()
     """Units that the packages start, and nobody needs: they are ended when the packages have just been installed."""
 
@@ -100,9 +103,17 @@ class Service:
         """Make what is not there yet; safe to repeat. Returns the port, if it is the app's own."""
         raise NotImplementedError
 
-    def interrupts(self, before: Account, account: Account) -> bool:
-        """Whether `install` would interrupt what runs as `before` says: that is for when the release that asks for it is live."""
+    def interrupts(self, home: AppLayout, account: Account) -> bool:
+        """Whether `install` would interrupt what runs: that is for when the release that asks for it is live."""
         return False
+
+    def is_finished(self, home: AppLayout, account: Account) -> bool:
+        """Whether it works, and nobody was killed in the middle of changing it; what is not is for `install` to mend."""
+        try:
+            self.check(home, account)
+        except (NodeError, OSError):
+            return False
+        return True
 
     def check(self, home: AppLayout, account: Account) -> None:
         """Use it as the application would. Raises NodeError."""

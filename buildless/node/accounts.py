@@ -8,11 +8,11 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Iterator, Mapping
 
 from buildless import service
 from buildless.errors import NodeError
-from buildless.node.layout import AppLayout
+from buildless.node.layout import AppLayout, Layout
 from buildless.service import Account, Service
 
 PASSWORD = re.compile(r"[0-9a-f]{32,128}")
@@ -63,6 +63,19 @@ def kept(home: AppLayout) -> Dict[str, Account]:
     if not home.accounts.is_dir():
         return {}
     return {path.stem: read(home, path.stem) for path in sorted(home.accounts.glob("[a-z]*.json"))}
+
+
+def everybody(layout: Layout) -> Iterator[Account]:
+    """Those of all apps here."""
+    names = [path.name for path in layout.accounts.iterdir()] if layout.accounts.is_dir() else []
+    for name in names:
+        if name != layout.ports.name:
+            yield from kept(layout.app(name)).values()
+
+
+def anybody(layout: Layout, *services: str) -> bool:
+    """Whether an app here has one of these services already."""
+    return any(one.service in services for one in everybody(layout))
 
 
 def read(home: AppLayout, name: str) -> Account:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import socket
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Mapping
 
 from buildless import ports
 from buildless.errors import NodeError
-from buildless.node import systemd
+from buildless.node import renewal, systemd
 from buildless.node.layout import AppLayout
 from buildless.node.owners import user_name
-from buildless.node.writing import write
 
 PORTS = range(ports.FIRST + len(ports.USERS) * ports.EACH, 30_000)
 """Past those that users have by their number: to these the firewall lets nobody else connect, an app with its Redis included."""
@@ -25,18 +25,37 @@ def unit(home: AppLayout, service: str) -> str:
 
 def run(home: AppLayout, service: str, files: Mapping[Path, str], values: Mapping[str, object]) -> None:
     """Have it run, now and after a boot, with these files; started anew if any of them changed."""
+    name = unit(home, service)
+    changed = renewal.written(home.node, name, files, partial(put, home))
+    if renewal.written(home.node, name, {home.node.units / name: unit_text(home, service, values)}) or changed:
+        systemd.reload()
+    elif is_active(home, service):
+        return
+    systemd.ask("enable", "--quiet", name)
+    renewal.restart(home.node, name)
+
+
+def interrupts(home: AppLayout, service: str, files: Mapping[Path, str], values: Mapping[str, object]) -> bool:
+    """Whether `run` would start anew what runs."""
+    path = home.node.units / unit(home, service)
+    there = [*files.items(), (path, unit_text(home, service, values))]
+    changes = renewal.is_due(home.node, path.name) or any(renewal.differs(*file) for file in there)
+    return changes and is_active(home, service)
+
+
+def is_finished(home: AppLayout, service: str) -> bool:
+    """Whether nobody was killed between a change of its files and the start that reads them."""
+    return not renewal.is_due(home.node, unit(home, service))
+
+
+def unit_text(home: AppLayout, service: str, values: Mapping[str, object]) -> str:
     from buildless.node.templates import render  # only nodes have Jinja2, and services are asked elsewhere, too
 
-    path = home.node.units / unit(home, service)
-    text = render(f"{service}.service", {"app": home.name, "user": user_name(home.name), **values}, home.node.texts)
-    changed = [put(home, file, content) for file, content in files.items()]
-    if write(path, text):
-        systemd.reload()
-        changed.append(True)
-    if not any(changed) and systemd.quietly("is-active", "--quiet", path.name).returncode == 0:
-        return
-    systemd.ask("enable", "--quiet", path.name)
-    systemd.ask("restart", path.name, timeout=systemd.STOP)
+    return render(f"{service}.service", {"app": home.name, "user": user_name(home.name), **values}, home.node.texts)
+
+
+def is_active(home: AppLayout, service: str) -> bool:
+    return systemd.quietly("is-active", "--quiet", unit(home, service)).returncode == 0
 
 
 def stop(home: AppLayout, service: str) -> None:
@@ -53,6 +72,7 @@ def remove(home: AppLayout, service: str) -> None:
     systemd.quietly("disable", "--now", "--quiet", path.name)
     path.unlink(missing_ok=True)
     systemd.reload()
+    renewal.done(home.node, path.name)
 
 
 def put(home: AppLayout, path: Path, text: str) -> bool:

@@ -43,10 +43,13 @@ class Memcached(Service):
         return {**told, "MEMCACHED_SERVERS": f"{host}:{port}", "MEMCACHED_URL": url}
 
     def install(self, home: AppLayout, account: Account) -> int:
-        size = account.options.get("memory", ())
-        megabytes = max(1, (instance.size(size[0]) if size else MEMORY) // 10**6)
-        instance.run(home, self.name, {}, {"megabytes": megabytes})
+        instance.run(home, self.name, {}, self.run_with(account))
         return 0
+
+    def run_with(self, account: Account) -> Dict[str, object]:
+        """What its unit says."""
+        size = account.options.get("memory", ())
+        return {"megabytes": max(1, (instance.size(size[0]) if size else MEMORY) // 10**6)}
 
     def load(self, home: AppLayout, account: Account, dumped: BinaryIO | None) -> None:
         """There is nothing to load."""
@@ -58,8 +61,11 @@ class Memcached(Service):
     def remove(self, home: AppLayout, account: Account) -> None:
         instance.remove(home, self.name)
 
-    def interrupts(self, before: Account, account: Account) -> bool:
-        return before.options != account.options  # it reads them when it starts
+    def interrupts(self, home: AppLayout, account: Account) -> bool:
+        return instance.interrupts(home, self.name, {}, self.run_with(account))
+
+    def is_finished(self, home: AppLayout, account: Account) -> bool:
+        return instance.is_finished(home, self.name) and super().is_finished(home, account)
 
     def check(self, home: AppLayout, account: Account) -> None:
         path = str(home.node.root / "run" / f"service-{home.name}-memcached" / "memcached.sock")

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Dict, List, cast
 
 from buildless.errors import NodeError
-from buildless.node import systemd, tool
-from buildless.node.writing import write
+from buildless.node import accounts, renewal, tool
 from buildless.service import Account, Service, database, database_url
 
 if TYPE_CHECKING:
-    from buildless.node.layout import AppLayout
+    from buildless.node.layout import AppLayout, Layout
 
 PORT = 3306
+USERS = "SELECT User, Host FROM mysql.user;\n"
+WHOLE = "gitdeploy_whole"  # a table
 KNOWN = len("CREATE ")  # bytes of a line after which it is clear what it is
 DEFINER = re.compile(rb" DEFINER=`(?:[^`]|``)*`@`(?:[^`]|``)*`")
 DUMP = ("mariadb-dump", "--no-defaults", "--single-transaction", "--quick", "--hex-blob", "--routines", "--triggers",
@@ -26,13 +28,15 @@ CLIENT = ("mariadb", "--no-defaults", "--sandbox", "--local-infile=0", "--binary
 
 class Mysql(Service):
     """Debian's own server. MariaDB cannot rename a database, so a dump that is to be restored is loaded twice: first into a
-    database that is made to try it, then into the app's own, whose content is kept in a file until that has been done.
+    database that is made to try it, then into the app's own, whose content is kept in a file until that has been done. That it
+    has the last statement of what is loaded says.
     """
 
     debs = ("mariadb-server",)
     variables = ("MYSQL_URL", "DATABASE_URL")
     schemes = ("mysql", "mariadb", "mysql2")
     port = PORT
+    user = "mysql"
 
     def url(self, account: Account) -> str:
         return database_url("mysql", account, PORT)
@@ -42,14 +46,17 @@ class Mysql(Service):
         return {**found, "CONFIG_MYSQL_SQLALCHEMY": url, "MYSQL_URL": url, "DATABASE_URL": url}
 
     def install(self, home: AppLayout, account: Account) -> int:
-        if account.host:
-            listen(home)
+        listen(home.node, account)
         root(create_sql(account.name) + "".join(user_sql(account, host) for host in hosts(account)))
+        root("".join(lock_sql(account.name, host) for host in former(account, root(USERS))))
         self.mend(home, account)
         return 0
 
     def check(self, home: AppLayout, account: Account) -> None:
         tool.run((*CLIENT, *target(account), "--execute=SELECT 1", account.name), env=login(account))
+
+    def is_finished(self, home: AppLayout, account: Account) -> bool:
+        return not self.before(home).exists() and super().is_finished(home, account)
 
     def dump(self, home: AppLayout, account: Account, out: BinaryIO) -> None:
         """Without the names of those who made views and routines: they are made by whoever restores them."""
@@ -66,22 +73,23 @@ class Mysql(Service):
             os.chmod(self.new(home), 0o600)
             if dumped is not None:
                 tool.copy(dumped, file)
-        tried = f"{account.name}_0new"
-        root(
-            drop_sql(tried)
-            + create_sql(tried)
-            + "".join(grant_sql(account.name, host, tried) for host in hosts(account))
-        )
-        self.fill(home, account, tried, self.new(home))
+            file.write(ending(account))
+        root(beside_sql(account))
+        self.fill(home, account, beside(account), self.new(home))
+        if not is_whole(account):
+            raise NodeError("the dump ends in the middle of a statement; nothing was changed")
 
     def fill(self, home: AppLayout, account: Account, name: str, path: Path) -> None:
         with path.open("rb") as file:
             tool.write((*CLIENT, *target(account), name), file, env=login(account), **home.node.owners.nobody())
 
     def swap(self, home: AppLayout, account: Account) -> None:
+        """What is in the dump takes the place of what was there when `ending` says so, and not when we say it after that."""
+        root(beside_sql(account))
         with open(self.before(home).with_suffix(".part"), "wb") as file:
             os.chmod(file.name, 0o600)
             self.dump(home, account, file)
+            file.write(ending(account))
             file.flush()
             os.fsync(file.fileno())
         self.before(home).with_suffix(".part").rename(self.before(home))
@@ -94,14 +102,16 @@ class Mysql(Service):
         self.done(home)
 
     def put(self, home: AppLayout, account: Account, path: Path) -> None:
-        root(drop_sql(account.name) + create_sql(account.name))
+        root(beside_sql(account) + drop_sql(account.name) + create_sql(account.name))
         self.fill(home, account, account.name, path)
 
     def mend(self, home: AppLayout, account: Account) -> None:
-        """A swap was interrupted: what there was before comes back."""
+        """A swap was interrupted: what there was before comes back, unless all of the new is there."""
         if self.before(home).exists():
-            self.put(home, account, self.before(home))
+            if not is_whole(account):
+                self.put(home, account, self.before(home))
             self.done(home)
+            self.drop(home, account)
 
     def done(self, home: AppLayout) -> None:
         """What was there before is not needed any more, also not after a power cut: it would undo what was told to be done."""
@@ -109,14 +119,16 @@ class Mysql(Service):
         remember(home.backups)
 
     def drop(self, home: AppLayout, account: Account) -> None:
-        root(drop_sql(f"{account.name}_0new"))
+        if not self.before(home).exists():  # else `mend` needs to know whether the new is whole
+            root(drop_sql(beside(account)))
         self.new(home).unlink(missing_ok=True)
         self.before(home).with_suffix(".part").unlink(missing_ok=True)
 
     def remove(self, home: AppLayout, account: Account) -> None:
-        self.drop(home, account)
         self.before(home).unlink(missing_ok=True)
-        users = "".join(f"DROP USER IF EXISTS {quoted(account.name)}@'{host}';\n" for host in hosts(account))
+        self.drop(home, account)
+        everywhere = [*hosts(account), *former(account, root(USERS))]
+        users = "".join(f"DROP USER IF EXISTS {quoted(account.name)}@'{host}';\n" for host in everywhere)
         root(drop_sql(account.name) + users)
 
     def new(self, home: AppLayout) -> Path:
@@ -124,6 +136,28 @@ class Mysql(Service):
 
     def before(self, home: AppLayout) -> Path:
         return home.backups / ".mysql-before.sql"
+
+
+def beside(account: Account) -> str:
+    """The database in which a dump is tried, and in which `ending` notes afterwards that all of it is where it is to be."""
+    return f"{account.name}_0new"
+
+
+def beside_sql(account: Account) -> str:
+    """It is there, and empty."""
+    name = beside(account)
+    return drop_sql(name) + create_sql(name) + "".join(grant_sql(account.name, host, name) for host in hosts(account))
+
+
+def ending(account: Account) -> bytes:
+    """The last statement of a dump: if what it makes is there, so is all that is before it, whoever was killed since then."""
+    return f"\n;\nCREATE TABLE {quoted(beside(account))}.{WHOLE} (whole int);\n".encode()
+
+
+def is_whole(account: Account) -> bool:
+    """Whether a dump was read to its `ending`."""
+    name = beside(account)
+    return WHOLE in root(f"{create_sql(name)}SHOW TABLES IN {quoted(name)};\n").splitlines()
 
 
 class Nameless:
@@ -159,11 +193,13 @@ def remember(directory: Path) -> None:
         os.close(held)
 
 
-def listen(home: AppLayout) -> None:
-    """Have it listen for other nodes, too."""
-    path = home.node.root / "etc" / "mysql" / "mariadb.conf.d" / "90-gitdeploy.cnf"
-    if write(path, "# Written by gitdeploy.\n[mariadbd]\nbind-address = 0.0.0.0\n"):
-        systemd.ask("restart", "mariadb.service", timeout=systemd.STOP)
+def listen(layout: Layout, account: Account) -> None:
+    """Have it listen for other nodes, too: from when nobody uses it yet, so that nobody is interrupted when an app needs that."""
+    path = layout.root / "etc" / "mysql" / "mariadb.conf.d" / "90-gitdeploy.cnf"
+    needed = account.host or not accounts.anybody(layout, "mysql")
+    files = {path: "# Written by gitdeploy.\n[mariadbd]\nbind-address = 0.0.0.0\n"} if needed else {}
+    if renewal.written(layout, "mariadb.service", files):
+        renewal.restart(layout, "mariadb.service")
 
 
 def root(sql: str) -> str:
@@ -182,6 +218,28 @@ def login(account: Account) -> Dict[str, str]:
 def hosts(account: Account) -> List[str]:
     """From where the app's user may come. An address of this machine is resolved to localhost."""
     return ["localhost", "127.0.0.1", *account.clients]
+
+
+def former(account: Account, users: str) -> List[str]:
+    """Addresses from which the app's user came once, and may come no more; `users` are the lines that `USERS` answers.
+
+    What is no address somebody else has made.
+    """
+    found = [line.split("\t") for line in users.splitlines()]
+    return [host for name, host in found if name == account.name and host not in hosts(account) and is_address(host)]
+
+
+def is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def lock_sql(name: str, host: str) -> str:
+    """Views and triggers that it made there go on to work; they would not if there were no such user."""
+    return f"ALTER USER IF EXISTS {quoted(name)}@'{host}' ACCOUNT LOCK;\n"
 
 
 def quoted(name: str) -> str:
@@ -203,7 +261,9 @@ def user_sql(account: Account, host: str) -> str:
     if not re.fullmatch(r"[0-9a-f]{32,}", account.password) or not re.fullmatch(r"[0-9a-f.:]+|localhost", host):
         raise NodeError("that is no password, or no address; deploy the app again")
     who = f"{quoted(account.name)}@'{host}' IDENTIFIED BY '{account.password}'"
-    return f"CREATE USER IF NOT EXISTS {who};\nALTER USER {who};\n" + grant_sql(account.name, host, account.name)
+    return f"CREATE USER IF NOT EXISTS {who};\nALTER USER {who} ACCOUNT UNLOCK;\n" + grant_sql(
+        account.name, host, account.name
+    )
 
 
 def grant_sql(user: str, host: str, name: str) -> str:

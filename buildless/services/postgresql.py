@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Dict, Mapping, Tuple
 
 from buildless.errors import NodeError
-from buildless.node import systemd, tool
-from buildless.node.writing import write
+from buildless.node import accounts, renewal, tool
+from buildless.node.sql import create_sql, drop_sql, extension_sql, identifier, open_sql, owner_sql, role_sql, swap_sql
 from buildless.service import Account, Service, database, database_url
 
 if TYPE_CHECKING:
-    from buildless.node.layout import AppLayout
+    from buildless.node.layout import AppLayout, Layout
 
 PORT = 5432
 CONFIGURATION = Path("/etc/postgresql")
@@ -36,6 +36,7 @@ class Postgresql(Service):
     schemes = ("postgresql", "postgres")
     options = ("extensions",)
     port = PORT
+    user = "postgres"
     trusted: Tuple[str, ...] = ()
     """Further extensions, which only the superuser can create."""
 
@@ -61,8 +62,8 @@ class Postgresql(Service):
         }
 
     def install(self, home: AppLayout, account: Account) -> int:
-        if account.host:
-            listen(account)
+        listen(home.node, account)
+        admit_all(account)
         psql("postgres", role_sql(account.name, account.password) + create_sql(account.name, account.name))
         self.extend(account, account.name)
         return 0
@@ -80,21 +81,25 @@ class Postgresql(Service):
     def load(self, home: AppLayout, account: Account, dumped: BinaryIO | None) -> None:
         """As the app, not as the superuser: a dump is SQL that somebody sends. What only he may do has been done before."""
         new = f"{account.name}_0new"
-        psql("postgres", drop_sql(new) + role_sql(account.name, account.password) + create_sql(new, account.name))
+        listed = pg_restore(home, dumped, "--list") if dumped is not None else ""
+        psql("postgres", drop_sql(new) + role_sql(account.name, account.password))
+        if dumped is not None and self.are_in_public(home, dumped, listed):
+            psql("postgres", create_sql(new, "postgres"))  # before its owner gets there
+            psql(new, extension_sql(new, account.name, (), self.trusted, "public"))
+            psql("postgres", owner_sql(new, account.name))
+        psql("postgres", create_sql(new, account.name))
         self.extend(account, new)
-        if dumped is None:
-            return
-        nobody = home.node.owners.nobody()
-        with tempfile.NamedTemporaryFile() as listed, tempfile.NamedTemporaryFile("w") as chosen:
-            tool.write(("pg_restore", "--list"), dumped, stdout=listed, **nobody)
-            listed.seek(0)
-            chosen.write(wanted(listed.read().decode("utf-8", "replace"), self.trusted))
-            chosen.flush()
-            os.chmod(chosen.name, 0o644)
-            dumped.seek(0)
-            argv = ("pg_restore", "--exit-on-error", "--no-owner", "--no-privileges", f"--use-list={chosen.name}",
-                    *target(account, new))  # fmt: skip
-            tool.write(argv, dumped, env=login(account), **nobody)
+        if dumped is not None:
+            pg_restore(home, dumped, "--exit-on-error", "--no-owner", "--no-privileges", *target(account, new),
+                       chosen=wanted(listed, self.trusted), env=login(account))  # fmt: skip
+
+    def are_in_public(self, home: AppLayout, dumped: BinaryIO, listed: str) -> bool:
+        """Whether a dump is of a database whose `trusted` extensions are in the schema public, as they once were made."""
+        if not self.trusted:
+            return False
+        lines = [line for line in listed.splitlines() if " EXTENSION - " in line and " COMMENT - " not in line]
+        made = pg_restore(home, dumped, "--file=-", chosen="".join(f"{line}\n" for line in lines)).splitlines()
+        return all(f"CREATE EXTENSION IF NOT EXISTS {one} WITH SCHEMA public;" in made for one in self.trusted)
 
     def swap(self, home: AppLayout, account: Account) -> None:
         try:
@@ -114,8 +119,7 @@ class Postgresql(Service):
             psql("postgres", f"DROP ROLE IF EXISTS {role};\n")
         except NodeError:  # somebody has given it a right to what is his, which is his to take back
             psql("postgres", f"ALTER ROLE {role} NOLOGIN PASSWORD NULL;\n")
-        for top in sorted(CONFIGURATION.glob("*/main")):
-            let_in(top / "pg_hba.conf", replace(account, clients=()))
+        admit_all(replace(account, clients=()))
 
 
 QUIET = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1")
@@ -129,90 +133,29 @@ def psql(name: str, sql: str) -> str:
     return tool.run(("psql", *QUIET, f"--dbname={name}", "--file=-"), sql, env=options, **who)
 
 
+def pg_restore(
+    home: AppLayout, dumped: BinaryIO, *words: str, chosen: str | None = None, env: Mapping[str, str] = {}
+) -> str:
+    """What pg_restore writes about a dump, as nobody; with `chosen` it does only what these lines of its ``--list`` say."""
+    nobody = home.node.owners.nobody()
+    dumped.seek(0)
+    with tempfile.NamedTemporaryFile() as out, tempfile.NamedTemporaryFile("w") as lines:
+        if chosen is not None:
+            lines.write(chosen)
+            lines.flush()
+            os.chmod(lines.name, 0o644)
+            words = (*words, f"--use-list={lines.name}")
+        tool.write(("pg_restore", *words), dumped, env=env, stdout=out, **nobody)
+        out.seek(0)
+        return out.read().decode("utf-8", "replace")
+
+
 def target(account: Account, name: str) -> Tuple[str, ...]:
     return ("--host=127.0.0.1", f"--port={PORT}", "--no-password", f"--username={account.name}", f"--dbname={name}")
 
 
 def login(account: Account) -> Dict[str, str]:
     return {"PGPASSWORD": account.password, "PGCONNECT_TIMEOUT": "10"}
-
-
-def identifier(name: str) -> str:
-    """A name in SQL. What is not as names of ours are never gets here; that is looked at once more."""
-    if not re.fullmatch(r"[a-z][a-z0-9_-]*", name):
-        raise NodeError(f"{name!r} is no name of a database; name the app otherwise")
-    return f'"{name}"'
-
-
-def unless(there: str, statement: str) -> str:
-    """A statement that is only run where a query finds nothing: psql's own way, for what has no IF NOT EXISTS."""
-    text = statement.replace("'", "''")
-    return f"SELECT '{text}' WHERE NOT EXISTS ({there}) \\gexec\n"
-
-
-def role_sql(name: str, password: str) -> str:
-    """The app's user, who may do nothing in particular."""
-    if not re.fullmatch(r"[0-9a-f]{32,}", password):
-        raise NodeError("that is no password of ours; deploy the app again")
-    who = identifier(name)
-    return (
-        unless(f"SELECT FROM pg_roles WHERE rolname = '{name}'", f"CREATE ROLE {who}")
-        + f"ALTER ROLE {who} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD '{password}';\n"
-    )
-
-
-def create_sql(name: str, owner: str) -> str:
-    """A database that nobody but its owner may connect to. The locale is the one that is the same on all machines."""
-    statement = (
-        f"CREATE DATABASE {identifier(name)} OWNER {identifier(owner)} TEMPLATE template0"
-        " ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"
-    )
-    there = f"SELECT FROM pg_database WHERE datname = '{name}'"
-    return unless(there, statement) + f"REVOKE ALL ON DATABASE {identifier(name)} FROM PUBLIC;\n{open_sql(name)}"
-
-
-def open_sql(name: str) -> str:
-    """Undo what a swap that was interrupted left."""
-    return f"ALTER DATABASE {identifier(name)} ALLOW_CONNECTIONS true;\n"
-
-
-def extension_sql(name: str, owner: str, extensions: Tuple[str, ...], trusted: Tuple[str, ...]) -> str:
-    """Extensions of the database `name`: others than the `trusted` ones as its owner, so that PostgreSQL decides.
-
-    What the superuser makes gets a schema of his own, of its name: the script of an extension finds what is in its schema, and in
-    `public` the owner may have put functions for it to find (https://www.postgresql.org/docs/15/extend-extensions.html, 38.17.6).
-    """
-    made = []
-    for one in trusted:
-        schema, there = identifier(one), f"SELECT FROM pg_extension WHERE extname = '{one}'"
-        path = f'"$user", public, {schema}'
-        made.append(unless(there, f"ALTER DATABASE {identifier(name)} SET search_path = {path}"))
-        made.append(unless(there, f"CREATE SCHEMA {schema}"))
-        made.append(
-            f"CREATE EXTENSION IF NOT EXISTS {schema} SCHEMA {schema};\nGRANT USAGE ON SCHEMA {schema} TO PUBLIC;\n"
-        )
-    if "postgis" in trusted:
-        made.append(f"GRANT SELECT, INSERT, UPDATE, DELETE ON postgis.spatial_ref_sys TO {identifier(owner)};\n")
-    own = [one for one in extensions if one not in trusted]
-    if own:
-        made.append(f"SET ROLE {identifier(owner)};\nSET search_path = public;\n")
-        made += [f"CREATE EXTENSION IF NOT EXISTS {identifier(one)};\n" for one in own]
-    return "SET client_min_messages = warning;\n" + "".join(made)
-
-
-def swap_sql(name: str) -> str:
-    """The new database in the place of the old one, in one transaction. Whoever is connected to it has to connect again."""
-    this, old, new = identifier(name), identifier(f"{name}_0old"), identifier(f"{name}_0new")
-    return (
-        f"{drop_sql(f'{name}_0old')}"
-        f"ALTER DATABASE {this} ALLOW_CONNECTIONS false;\n"
-        f"SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname IN ('{name}', '{name}_0new');\n"
-        f"BEGIN;\nALTER DATABASE {this} RENAME TO {old};\nALTER DATABASE {new} RENAME TO {this};\nCOMMIT;\n"
-    )
-
-
-def drop_sql(name: str) -> str:
-    return f"SET client_min_messages = warning;\nDROP DATABASE IF EXISTS {identifier(name)} WITH (FORCE);\n"
 
 
 def wanted(listed: str, trusted: Tuple[str, ...] = ()) -> str:
@@ -222,12 +165,22 @@ def wanted(listed: str, trusted: Tuple[str, ...] = ()) -> str:
     return "".join(f"{line}\n" for line in listed.splitlines() if not there.match(line))
 
 
-def listen(account: Account) -> None:
-    """Have it listen for other nodes, too, and know from where the app's user may come."""
+def listen(layout: Layout, account: Account) -> None:
+    """Have it listen for other nodes, too: from when nobody uses it yet, so that nobody is interrupted when an app needs that."""
+    needed = account.host or not accounts.anybody(layout, "postgresql", "postgis")
+    for top in sorted(CONFIGURATION.glob("*/main")):
+        unit = f"postgresql@{top.parent.name}-main.service"
+        files = (
+            {top / "conf.d" / "gitdeploy.conf": "# Written by gitdeploy.\nlisten_addresses = '*'\n"} if needed else {}
+        )
+        if renewal.written(layout, unit, files):
+            renewal.restart(layout, unit)
+
+
+def admit_all(account: Account) -> None:
+    """Have it know from which other nodes the app's user may come, and no more from those that it had before."""
     for top in sorted(CONFIGURATION.glob("*/main")):
         let_in(top / "pg_hba.conf", account)
-        if write(top / "conf.d" / "gitdeploy.conf", "# Written by gitdeploy.\nlisten_addresses = '*'\n"):
-            systemd.ask("restart", f"postgresql@{top.parent.name}-main.service", timeout=systemd.STOP)
 
 
 def let_in(path: Path, account: Account) -> None:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, BinaryIO, Dict, Set
 from urllib.parse import quote, unquote
 
 from buildless.errors import NodeError
-from buildless.node import systemd, tool
-from buildless.node.writing import write
+from buildless.node import accounts, renewal, systemd, tool
 from buildless.service import Account, Service, split
 
 if TYPE_CHECKING:
-    from buildless.node.layout import AppLayout
+    from buildless.node.layout import AppLayout, Layout
 
 PORT = 5672
+UNIT = "rabbitmq-server.service"
 SLOW = 120.0  # seconds: each call starts an Erlang
 ENVIRONMENT = """\
 # Written by gitdeploy. The name must not change with the machine's; nothing but RabbitMQ's own port is for others.
@@ -37,6 +37,7 @@ class Rabbitmq(Service):
     schemes = ("amqp", "amqps")
     keeps = False
     port = PORT
+    user = "rabbitmq"
 
     def url(self, account: Account) -> str:
         name, host = quote(account.name), account.host or "127.0.0.1"
@@ -55,7 +56,7 @@ class Rabbitmq(Service):
         }
 
     def install(self, home: AppLayout, account: Account) -> int:
-        listen(home, account)
+        listen(home.node, account)
         if account.name not in listed("list_vhosts"):
             control("add_vhost", account.name)
         users = listed("list_users")
@@ -94,23 +95,23 @@ def listed(what: str) -> Set[str]:
     return {line.split("\t")[0] for line in control(what).splitlines() if line}
 
 
-def listen(home: AppLayout, account: Account) -> None:
-    """Where it listens; started anew if that has changed."""
-    top = home.node.root / "etc" / "rabbitmq"
-    address = "0.0.0.0" if account.host else "127.0.0.1"  # noqa: S104 - an address of its own may not be there yet at a boot
-    text = f"# Written by gitdeploy.\nlisteners.tcp.1 = {address}:{PORT}\n"
+def listen(layout: Layout, account: Account) -> None:
+    """Have it listen for other nodes, too: from when nobody uses it yet, so that nobody is interrupted when an app needs that."""
+    top = layout.root / "etc" / "rabbitmq"
     place = top / "conf.d" / "10-gitdeploy.conf"
-    if not account.host and place.is_file():
-        text = place.read_text(encoding="utf-8")  # another app's nodes may need it to listen elsewhere, too
+    text = f"# Written by gitdeploy.\nlisteners.tcp.1 = 0.0.0.0:{PORT}\n"
+    if not account.host and accounts.anybody(layout, "rabbitmq") and place.is_file():
+        text = place.read_text(encoding="utf-8")
     place.parent.mkdir(parents=True, exist_ok=True)
-    drop_in = home.node.units / "epmd.socket.d" / "gitdeploy.conf"
+    drop_in = layout.units / "epmd.socket.d" / "gitdeploy.conf"
     drop_in.parent.mkdir(parents=True, exist_ok=True)
-    if write(top / "rabbitmq-env.conf", ENVIRONMENT) | write(place, text) | write(drop_in, EPMD):
-        systemd.ask("stop", "rabbitmq-server.service", timeout=SLOW)
+    if renewal.written(layout, UNIT, {top / "rabbitmq-env.conf": ENVIRONMENT, place: text, drop_in: EPMD}):
+        systemd.ask("stop", UNIT, timeout=SLOW)
         systemd.quietly("stop", "epmd.service", "epmd.socket")
         systemd.reload()
         systemd.quietly("start", "epmd.socket")
-        systemd.ask("start", "rabbitmq-server.service", timeout=SLOW)
+        systemd.ask("start", UNIT, timeout=SLOW)
+        renewal.done(layout, UNIT)
 
 
 SERVICE = Rabbitmq()

@@ -52,21 +52,29 @@ class Redis(Service):
 
     def install(self, home: AppLayout, account: Account) -> int:
         port = instance.port_for(home, self.name, account.port)
-        firewall.install(home.node, [replace(account, port=port)])
         data = self.data(home)
         data.mkdir(parents=True, exist_ok=True)
-        home.node.owners.give(home.name, data)
-        limit = account.options.get("memory", ())
-        text = configuration(account, port, data, instance.size(limit[0]) if limit else 0)
-        path = configuration_file(data)
-        instance.run(home, self.name, {path: text}, {"configuration": path, "data": data})
+        home.node.owners.give(home.name, data)  # which there is a user for from now on
+        firewall.install(home.node, [replace(account, port=port)])
+        instance.run(home, self.name, *self.run_with(home, replace(account, port=port)))
         return port
+
+    def run_with(self, home: AppLayout, account: Account) -> Tuple[Dict[Path, str], Dict[str, object]]:
+        """The files that it reads when it starts, and what its unit says."""
+        data = self.data(home)
+        limit = account.options.get("memory", ())
+        text = configuration(account, account.port, data, instance.size(limit[0]) if limit else 0)
+        path = configuration_file(data)
+        return {path: text}, {"configuration": path, "data": data}
 
     def data(self, home: AppLayout) -> Path:
         return home.node.accounts.parent / "redis" / home.name
 
-    def interrupts(self, before: Account, account: Account) -> bool:
-        return before.options != account.options  # it reads them when it starts
+    def interrupts(self, home: AppLayout, account: Account) -> bool:
+        return instance.interrupts(home, self.name, *self.run_with(home, account))
+
+    def is_finished(self, home: AppLayout, account: Account) -> bool:
+        return instance.is_finished(home, self.name) and super().is_finished(home, account)
 
     def check(self, home: AppLayout, account: Account) -> None:
         ask(account, "PING")

@@ -29,6 +29,7 @@ class OnNodes:
         progress = Progress(report)
         self.nodes = [OnNode(site, node, report, progress.of(node.name)) for node in nodes]
         self.late: set[OnNode] = set()
+        self.behind: set[str] = set()  # names of nodes whose services could not be changed; they may be none of `nodes`
 
     @property
     def switched(self) -> list[OnNode]:
@@ -116,8 +117,11 @@ class OnNodes:
         for on in self.nodes:
             on.session.close()
             on.node.expect()
-        for on in self.late if rejoin else ():
-            self.site.rejoin(on.node)
+        if rejoin:
+            for on in self.late:
+                self.site.rejoin(on.node)
+            for name in self.behind - {on.node.name for on in self.late}:
+                self.site.rejoin(self.site.node(name))
 
 
 async def attempt(nodes: Sequence[OnNode], work: Work) -> Failed:

@@ -1,7 +1,8 @@
 """What makes a node agree with the refs, when the server has started and when a node is back, whoever was killed and when.
 
 A release that was prepared for the commit that the ref names is switched to: somebody was killed after the ref had moved.
-Anything else that was begun is undone. A node that lacks the commit altogether gets it, before it is put into service.
+Anything else that was begun is undone. A node that lacks the commit altogether gets it, before it is put into service. Then its
+services become what the live releases ask for (`upkeep`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .attempt import to_the_end
 from .gate import PREPARE
 from .pipeline import Deploy
 from .site import Held, Site
+from .upkeep import settle_services
 
 RETRY = 30.0  # seconds after which a node that could not be brought up to date is tried again; twice as many each time
 SELDOM = 900.0  # and never more than these: each try is a deploy that is kept
@@ -50,7 +52,8 @@ async def bring_back(site: Site, node: Node) -> None:
             if not behind:
                 async with site.talking(node) as session:
                     await session.join()
-                return
+                if not await settle_services(site, node):
+                    return
         except Exception as error:
             log.error("{name}: cannot be brought up to date: {error}", name=node.name, error=str(error))
         if node.name in site.behind:

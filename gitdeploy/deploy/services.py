@@ -121,13 +121,18 @@ async def provide(site: Site, plan: Plan, nodes: OnNodes, report: Report) -> Pla
 
 
 async def change(site: Site, plan: Plan, nodes: OnNodes, report: Report) -> None:
-    """The release is live: have the services changed that this would have interrupted before. A failure is said, and no more."""
+    """The release is live: have the services changed that this would have interrupted before.
+
+    A failure is said; it is tried again when the node is brought up to date (`upkeep`), which is begun with the end of the deploy.
+    """
     name, request = asking(site, plan)
     report.step(f"Changing {', '.join(plan.waiting)}")
+    wanted = {**request, "services": [one.request() for one in plan.services if one.service in plan.waiting]}
     try:
-        await ask(site, name, nodes, {**request, "live": True}, lambda text: report.detail(f"{name}: {text}"))
+        await ask(site, name, nodes, {**wanted, "live": True}, lambda text: report.detail(f"{name}: {text}"))
     except GitdeployError as error:
-        report.error(f"{', '.join(plan.waiting)}: {error}; look at it on {name}, then: redeploy {plan.place.app}")
+        report.error(f"{', '.join(plan.waiting)}: {error}; look at it on {name}, where it is tried again")
+        nodes.behind.add(name)
 
 
 def asking(site: Site, plan: Plan) -> tuple[str, dict[str, object]]:

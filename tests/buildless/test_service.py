@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from buildless import development, service
-from buildless.node import instance, services
+from buildless.node import backups, instance
 from buildless.service import Account, account_name, environ, find, names, password_of, secret_variables
 from buildless.services import mysql
 
@@ -152,7 +152,7 @@ def test_what_is_no_url_of_a_service(name, url):
         find(name).told(url)
 
 
-@pytest.mark.parametrize("module", [service, development, instance, services, mysql])
+@pytest.mark.parametrize("module", [service, development, instance, backups, mysql])
 def test_the_examples_in_the_text(module):
     results = doctest.testmod(module)
     assert results.failed == 0 and results.attempted > 0

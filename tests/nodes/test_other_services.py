@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 
 from .keeper import yard_on
 from .machines import eventually
+from .visitor import reaches
 
 CLIENTS = "python3-mysqldb, python3-redis, python3-pymemcache, python3-pika"
 VIEW = "CREATE VIEW short AS SELECT id FROM notes"
@@ -92,14 +95,20 @@ def test_a_dump_that_does_not_load_changes_nothing(yard, shop, tmp_path):
     assert shop.do("sql('SELECT * FROM kept')") == []
 
 
+def with_memory(shop, size):
+    """Its app.yaml with an option for redis."""
+    some = "services: mysql, redis, memcached, rabbitmq\n"
+    assert some in shop.yaml
+    return shop.yaml.replace(some, f"services: {{mysql: , redis: {{memory: {size}}}, memcached: , rabbitmq: }}\n")
+
+
 def test_what_would_interrupt_a_service_waits_until_the_release_is_live(yard, shop):
     def started():
         return yard.node.ssh("systemctl", "show", "-P", "InvocationID", "service-shop-redis.service")
 
     before = started()
     assert before.strip()
-    larger = {"app.yaml": shop.yaml.replace("services: mysql, redis,", "services: {mysql: , redis: {memory: 99MB},").replace(
-        "memcached, rabbitmq\n", "memcached: , rabbitmq: }\n")}  # fmt: skip
+    larger = {"app.yaml": with_memory(shop, "99MB")}
     shop.app.commit("More memory, and a mistake", {**larger, "keeper.py": "import nothing_of_that_name\n"})
     shop.push().refused("No module named 'nothing_of_that_name'")
     assert started() == before
@@ -114,16 +123,111 @@ def test_what_would_interrupt_a_service_waits_until_the_release_is_live(yard, sh
     assert started() == now
 
 
-def test_a_machine_that_was_switched_off_in_a_restore_mends_itself(yard, shop):
-    """What MariaDB had before is in a file while a dump is put in its place; the next push finds it."""
+def test_a_change_that_failed_is_made_when_the_server_is_started_again(yard, shop):
+    """The release is live, and its redis cannot be started with what it asks for."""
+    kept = ("grep", "-c", "98MB", "/var/lib/gitdeploy/services/shop/redis.json")
+    memory = ("grep", "^maxmemory ", "/var/lib/gitdeploy/redis/.shop.conf")
+    drop_in = "/etc/systemd/system/service-shop-redis.service.d/fault.conf"
+    text = "[Service]\\nExecStartPre=/usr/bin/test ! -e /run/fault\\n"
+    fault = f"mkdir $(dirname {drop_in}) && printf '{text}' >{drop_in} && touch /run/fault"
+    yard.node.ssh("sh", "-c", fault)
+    before = yard.node.ssh("cat", "/var/lib/gitdeploy/services/shop/redis.json")
+    shop.app.commit("Less memory", {"app.yaml": with_memory(shop, "98MB")})
+    told = shop.push().ok().text
+    assert "look at it on keep2, where it is tried again" in told and "Live: v" in told
+    assert yard.node.ssh("cat", "/var/lib/gitdeploy/services/shop/redis.json") == before
+    yard.server.end(signal.SIGKILL)
+    yard.node.ssh("sh", "-c", f"rm -r /run/fault $(dirname {drop_in})")
+    yard.server.start()
+    eventually("the node has it changed", lambda: yard.node.ssh(*kept, check=False) == "1\n")
+    assert yard.node.ssh(*memory) == "maxmemory 98000000\n"
+    eventually("it answers", lambda: shop.do("redis('INFO', 'memory')").count("'maxmemory': 98000000,") == 1)
+    assert yard.node.ssh("find", "/run/gitdeploy", "-name", "*.due") == ""
+
+
+@pytest.mark.parametrize("then", ["push", "start"])
+def test_a_machine_that_was_switched_off_in_a_restore_mends_itself(yard, shop, then):
+    """What MariaDB had before is in a file while a dump is put in its place; the next push finds it, or a server that starts."""
     shop.do("sql('CREATE TABLE IF NOT EXISTS mended (id int)')")
     before = "/var/backups/apps/shop/.mysql-before.sql"
-    yard.node.ssh("sh", "-c", f"mariadb-dump shop > {before} && mariadb -e 'DROP DATABASE shop'")
+    yard.node.ssh(
+        "sh",
+        "-c",
+        f"mkdir -p {before.rpartition('/')[0]} && mariadb-dump shop > {before} && mariadb -e 'DROP DATABASE shop'",
+    )
     assert isinstance(shop.do("sql('SELECT * FROM mended')"), dict)
-    shop.app.commit("Once more", {"more.txt": ""})
-    shop.push().ok()
+    if then == "push":
+        shop.app.commit("Once more", {"more.txt": ""})
+        shop.push().ok()
+    else:
+        yard.server.end(signal.SIGKILL)
+        yard.server.start()
+        eventually("it is gone", lambda: before not in yard.node.ssh("find", "/var/backups/apps"))
     assert shop.do("sql('SELECT * FROM mended')") == []
     assert before not in yard.node.ssh("find", "/var/backups/apps")
+
+
+CUT = """\
+import os, signal, sys, tempfile
+from pathlib import Path
+sys.path.insert(0, "/usr/lib/gitdeploy")
+from buildless.errors import NodeError
+from buildless.node.layout import Layout
+from buildless.node.machine import SystemOwners
+from buildless.service import Account
+from buildless.services.mysql import CLIENT, SERVICE, login, target, tool
+
+home = Layout(Path("/"), SystemOwners()).app("cut")
+account = Account("mysql", "cut", "0123456789abcdef" * 3)
+CHANGES = ("os.remove", "os.rename", "subprocess.Popen")
+
+def sql(text):
+    return tool.run((*CLIENT, *target(account), "-N", "-e", text, "cut"), env=login(account)).split()
+
+def restore(left):  # in a process that is killed before so many changes; says whether it was
+    child = os.fork()
+    if child == 0:
+        def look(event, args):
+            nonlocal left
+            if event in CHANGES:
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(look)
+        SERVICE.load(home, account, dump)
+        SERVICE.swap(home, account)
+        SERVICE.drop(home, account)
+        os._exit(0)
+    return os.waitpid(child, 0)[1] == signal.SIGKILL
+
+SERVICE.install(home, account)
+sql("CREATE TABLE notes (id int); INSERT INTO notes VALUES (1)")
+dump = tempfile.TemporaryFile()
+SERVICE.dump(home, account, dump)
+change, killed = 0, True
+while killed:
+    sql("DROP TABLE IF EXISTS notes; CREATE TABLE notes (id int); INSERT INTO notes VALUES (1), (2)")
+    dump.seek(0)
+    killed = restore(change)
+    try:
+        found = " ".join(sql("SELECT id FROM notes"))
+    except NodeError:
+        found = "cut"
+    SERVICE.install(home, account)
+    left = SERVICE.before(home).exists()
+    print(f"{found}: {' '.join(sql('SELECT id FROM notes'))}{' and a file' if left else ''}", flush=True)
+    SERVICE.drop(home, account)
+    change += 1
+SERVICE.remove(home, account)
+"""
+
+
+def test_a_restore_that_is_killed_anywhere_is_done_or_undone(yard, shop):
+    """What the app finds right after that is what it has for good, or, where that is not all of it, what it had before."""
+    told = yard.node.ssh("python3", "-", stdin=CUT.encode(), limit=200).splitlines()
+    print(told)
+    changes = [line for line, before in zip(told, ["", *told], strict=False) if line != before]
+    assert changes == ["1 2: 1 2", "cut: 1 2", "1: 1"]
 
 
 def test_mysql_and_redis_of_another_app_are_closed(shop, burglar):
@@ -141,6 +245,33 @@ def test_mysql_and_redis_of_another_app_are_closed(shop, burglar):
         burglar, "redis with its own", f"{client}('redis://:{mine['CONFIG_REDIS_PASSWORD']}@127.0.0.1:{port}').get('x')"
     )
     refused(burglar, "redis as a way to files", "redis('CONFIG', 'SET', 'dir', '/tmp')")
+
+
+@pytest.mark.parametrize("what", ["start", "reload", "restart"])
+def test_the_packet_filters_rules_are_there_whenever_debians_are_read(yard, shop, what):
+    """They begin with ``flush ruleset``."""
+    ours = {"table inet gitdeploy", "table inet gitdeploy_services"}
+    assert ours <= set(yard.node.ssh("nft", "list", "tables").splitlines())
+    yard.node.ssh("systemctl", what, "nftables.service")
+    assert ours <= set(yard.node.ssh("nft", "list", "tables").splitlines())
+
+
+@pytest.mark.parametrize(
+    ("unit", "port"),
+    [("service-shop-redis.service", "CONFIG_REDIS_PORT"), ("rabbitmq-server.service", "CONFIG_RABBITMQ_PORT")],
+)
+def test_nobody_else_answers_where_a_service_does(yard, shop, burglar, unit, port):
+    """While it is being started anew its port is anybody's: who listens there would be told the passwords of those who come."""
+    number = shop.environ()[port]
+    yard.node.ssh("systemctl", "stop", unit, limit=120)
+    made = "exec('global socket, held; import socket; held = socket.socket()') or "
+    assert burglar.do(f"{made}(held.bind(('127.0.0.1', {number})), held.listen())") == [None, None]
+    connect = "exec('global socket; import socket') or socket.create_connection"
+    found = shop.do(f"{connect}(('127.0.0.1', {number}), 2)")
+    assert burglar.do("held.close()") is None
+    yard.node.ssh("systemctl", "start", unit, limit=120)
+    assert "timed out" in found["error"]
+    assert shop.do(f"{connect}(('127.0.0.1', {number}), 2).close()") is None
 
 
 def test_a_cache_is_its_apps_alone(shop, burglar):
@@ -172,7 +303,8 @@ def test_messages_go_through_its_own_virtual_host(yard, shop, burglar):
         refused(burglar, f"rabbitmq as {user}", f"{PIKA}pika.BlockingConnection(pika.URLParameters('{url}'))")
     listening = [line.split()[3] for line in yard.node.ssh("ss", "-Hlnt").splitlines()]
     others = [one for one in listening if not one.startswith(("127.0.0.1:", "[::1]:", "127.0.0.54", "127.0.0.53"))]
-    assert {one.rpartition(":")[2] for one in others} == {"22", "80"}, listening
+    assert {one.rpartition(":")[2] for one in others} == {"22", "80", "3306", "5672"}, listening
+    assert not reaches(yard.node.address, 3306) and not reaches(yard.node.address, 5672)
 
 
 def test_all_of_it_is_there_again_after_a_reboot(yard, shop):

@@ -113,6 +113,37 @@ def test_what_the_owner_of_a_database_puts_there_does_nothing_as_the_superuser(y
     assert "permission denied for schema postgis" in refused["error"]
 
 
+EARLIER = """\
+DROP EXTENSION postgis;
+DROP SCHEMA postgis;
+ALTER DATABASE earlier RESET search_path;
+CREATE EXTENSION postgis SCHEMA public;
+"""
+
+
+def test_postgis_that_was_made_in_public_stays_there(yard, tmp_path):
+    """As gitdeploy once made it. Columns of the app, and its backups, name the schema."""
+    shop = yard.keeper("earlier", "postgis")
+    shop.push().ok()
+    psql = ("runuser", "-u", "postgres", "--", "psql", "-v", "ON_ERROR_STOP=1", "earlier")
+    yard.node.ssh(*psql, stdin=EARLIER.encode())
+    shop.do("sql('CREATE TABLE places (at public.geometry(Point, 4326))')")
+    shop.do("sql('INSERT INTO places VALUES (ST_SetSRID(ST_MakePoint(13.4, 52.5), 4326))')")
+    shop.app.commit("Once more", {"more.txt": ""})
+    shop.push().ok()
+    place = "sql('SELECT ST_AsText(at) FROM places')"
+    assert shop.do(place) == [["POINT(13.4 52.5)"]]
+    assert shop.do("sql('UPDATE spatial_ref_sys SET auth_name = auth_name WHERE srid = 4326')") is None
+    yard.save(tmp_path / "b", "backup", "earlier")
+    yard.server.ssh("clear", "earlier", "postgis", "--confirm", "earlier").ok()
+    yard.send(tmp_path / "b", "restore", "earlier", "--confirm", "earlier").ok()
+    assert shop.do(place) == [["POINT(13.4 52.5)"]]
+    schema = "SELECT nspname FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = %s"
+    assert shop.do(f"sql('{schema}', 'postgis')") == [["public"]]
+    owner = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
+    assert shop.do(f"sql('{owner}')") == [["earlier"]]
+
+
 def test_geodjango(yard):
     """As docs/django.rst says: another engine, and what it needs of Debian."""
     app = yard.server.app("towns")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
@@ -12,13 +11,14 @@ import pytest
 
 from ..functional.session import Server, remove
 from .keeper import Keeper
-from .visitor import get
+from .visitor import get, reaches
 
 SETTINGS = """\
 web: {processes: 1}
 environments:
   production: {nodes: [many1, many2], services: many1}
   staging: {nodes: [many1, many2]}
+  alone: {nodes: [many1]}
 limits: {boot: 30s, step: 400s}
 """
 
@@ -44,13 +44,27 @@ def do(node, app, what):
     return json.loads(answer.text)
 
 
-def reaches(address, port):
-    """Whether this machine, which is none of the nodes, gets an answer there."""
-    try:
-        with socket.create_connection((address, port), 3):
-            return True
-    except OSError:
-        return False
+STARTED = ("systemctl", "show", "-P", "InvocationID", "postgresql@15-main.service", "mariadb.service")
+
+
+def test_who_comes_to_use_them_from_another_node_interrupts_nobody(server, many):
+    """They are one server for all apps, and would have to be started again to listen on another address."""
+    first, second = many
+    early = Keeper(server, first, "early", "postgresql, mysql, redis", "python3-psycopg2, python3-redis")
+    early.app.git(
+        "remote", "add", "alone", early.app.git("remote", "get-url", "staging").strip().replace("staging", "alone")
+    )
+    early.push("alone").ok()
+    port = int(early.environ("alone")["CONFIG_REDIS_PORT"])
+    assert not any(reaches(first.address, one) for one in (5432, 3306, port)) and reaches(first.address, 80)
+    before = first.ssh(*STARTED)
+    assert len(before.split()) == 2
+    late = Keeper(server, first, "late", "postgresql, mysql")
+    late.push().ok()
+    assert do(second, "late", "sql('SELECT 1')") == [[1]]
+    assert first.ssh(*STARTED) == before
+    assert not any(reaches(first.address, one) for one in (5432, 3306))
+    server.ssh("destroy", "--confirm", "late", "late", limit=200).ok()
 
 
 def test_one_node_has_them_and_the_others_use_them(server, many, tmp_path):
@@ -88,6 +102,33 @@ def test_one_node_has_them_and_the_others_use_them(server, many, tmp_path):
     saved = server.ssh("clear", "shop", "postgresql", "--confirm", "shop").ok()
     assert "nothing in postgresql" in saved.out
     assert "notes" in do(second, "shop", "sql('SELECT * FROM notes')")["error"]
+
+
+def test_a_node_that_leaves_the_environment_comes_in_no_more(server, many):
+    """What it made there goes on to work: a view of MariaDB belongs to the user and the address that made it."""
+    first, second = many
+    shop = Keeper(server, first, "leaving", "mysql, postgresql", "python3-mysqldb, python3-psycopg2")
+    shop.code = shop.code.replace('"CONFIG_PG_HOST" in environ', '"CONFIG_MYSQL_HOST" not in environ')
+    shop.app.commit("MariaDB", {"keeper.py": shop.code})
+    shop.push().ok()
+    do(second, "leaving", "sql('CREATE VIEW answers AS SELECT 42')")
+    user = ("mariadb", "-e", f"SHOW CREATE USER leaving@'{second.address}'")
+    admitted = ("grep", "-c", f'"leaving" "leaving" {second.address}/32', "/etc/postgresql/15/main/pg_hba.conf")
+    let_in = f"ip saddr {second.address} tcp dport 3306 accept"
+    assert "ACCOUNT LOCK" not in first.ssh(*user) and first.ssh(*admitted) == "1\n"
+    assert let_in in first.ssh("nft", "list", "table", "inet", "gitdeploy_services")
+    before = (server.home / "gitdeploy.yaml").read_text()
+    with server.settings(before.replace("[many1, many2], services: many1", "[many1], services: many1")):
+        shop.app.commit("One node", {"more.txt": ""})
+        shop.push().ok()
+        assert "ACCOUNT LOCK" in first.ssh(*user) and first.ssh(*admitted, check=False) == "0\n"
+        assert let_in not in first.ssh("nft", "list", "table", "inet", "gitdeploy_services")
+        assert do(first, "leaving", "sql('SELECT * FROM answers')") == [[42]]
+    shop.app.commit("Two nodes", {"more.txt": "more"})
+    shop.push().ok()
+    assert do(second, "leaving", "sql('SELECT * FROM answers')") == [[42]]
+    server.ssh("destroy", "--confirm", "leaving", "leaving", limit=200).ok()
+    assert first.ssh("mariadb", "-Ne", "SELECT User FROM mysql.user WHERE User = 'leaving'") == ""
 
 
 @pytest.mark.parametrize("service", ["files", "public_files", "memcached"])

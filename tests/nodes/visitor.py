@@ -141,3 +141,12 @@ class WebSocket:
         if length == 126:
             length = int.from_bytes(self.file.read(2), "big")
         return first & 15, self.file.read(length)
+
+
+def reaches(address, port):
+    """Whether this machine, which is none of the nodes, gets an answer there."""
+    try:
+        with socket.create_connection((address, port), 3):
+            return True
+    except OSError:
+        return False

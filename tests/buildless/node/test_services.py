@@ -7,6 +7,7 @@ import os
 import stat
 import tarfile
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -15,8 +16,9 @@ from buildless.node import archive
 from buildless.node.__main__ import answer, said
 from buildless.node.layout import Layout
 from buildless.node.owners import Owners
-from buildless.node.services import SERVICE_VERBS
+from buildless.node.services import SERVICE_VERBS, can_wait
 from buildless.node.verbs import VERBS
+from buildless.service import Account
 
 PASSWORD = "0123456789abcdef" * 3
 ABOUT = {"app": "shop", "environment": "production"}
@@ -101,7 +103,7 @@ def test_what_is_asked_for_is_looked_at_again(node, more, problem):
 
 
 def test_a_backup_goes_away_and_comes_back_in_pieces(node, monkeypatch):
-    monkeypatch.setattr("buildless.node.services.MOST", 700)
+    monkeypatch.setattr("buildless.node.backups.MOST", 700)
     made = node.backup(services=[], about=ABOUT, keep=False)
     pieces, offset = [], 0
     while data := base64.b64decode(node.backup_read(file=made["file"], offset=offset)["data"]):
@@ -257,3 +259,33 @@ def test_nothing_is_left_of_services_that_are_removed(node):
     assert not (node.home.state / "files").exists() and not (node.home.state / "public_files").exists()
     assert not node.home.accounts.exists()
     node.remove_services(services=["files"])
+
+
+def wanting(*names):
+    return [{"service": name, "password": PASSWORD, "options": {}, "host": "", "clients": []} for name in names]
+
+
+def test_what_does_not_work_is_mended_and_nothing_else_is_made(node):
+    assert node.settle_services(services=wanting("files", "public_files"), timeout=10) == {"changed": []}
+    (node.home.state / "public_files").rmdir()
+    assert node.settle_services(services=wanting("files", "public_files"), timeout=10) == {"changed": ["public_files"]}
+    assert (node.home.state / "public_files").is_dir()
+    node.remove_services(services=["files"])
+    assert node.settle_services(services=wanting("files"), timeout=10) == {"changed": []}
+    other = [{**wanting("public_files")[0], "password": "f" * 48}]
+    assert node.settle_services(services=other, timeout=10) == {"changed": []}, "what is live knows the former one"
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted", "waits"),
+    [
+        ({}, {"options": {"memory": ("99MB",)}}, True),
+        ({}, {"password": "f" * 48}, False),
+        ({}, {"host": "10.0.0.9", "clients": ("10.0.0.1",)}, False),
+        ({"host": "10.0.0.9", "clients": ("10.0.0.1",)}, {}, True),
+        ({"host": "10.0.0.9", "clients": ("10.0.0.1",)}, {"host": "10.0.0.9", "clients": ("10.0.0.2",)}, True),
+    ],
+)
+def test_a_change_waits_if_the_new_release_can_start_without_it(before, wanted, waits):
+    account = Account("redis", "shop", PASSWORD)
+    assert can_wait(replace(account, **before), replace(account, **wanted)) is waits

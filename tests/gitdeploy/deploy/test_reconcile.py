@@ -6,6 +6,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from gitdeploy.config import Config
 from gitdeploy.deploy import reconcile
 from gitdeploy.deploy.reconcile import chosen, is_deployed
 from gitdeploy.deploy.site import Held
@@ -80,12 +81,19 @@ class FakeNode:
     async def join(self):
         self.joined += 1
 
+    async def call(self, verb, limit, **request):
+        return {"apps": []}
+
 
 class FakeSite:
     """No places; `settle_all` is another one in these tests."""
 
     def __init__(self):
         self.reactor, self.behind, self.stopping = Clock(), {}, False
+        self.config, self.active = Config(), set()
+
+    def places(self):
+        return []
 
     @asynccontextmanager
     async def talking(self, node):
@@ -112,6 +120,22 @@ def test_a_node_that_cannot_be_brought_up_to_date_is_tried_again_seldomer_and_at
     works.append(True)
     Deferred.fromCoroutine(reconcile.bring_back(site, node))
     assert node.joined == 1 and site.behind == {} and site.reactor.getDelayedCalls() == []
+
+
+def test_services_that_cannot_be_changed_are_tried_again_while_the_node_gets_requests(monkeypatch):
+    site, node, left = FakeSite(), FakeNode(), [["shop"], ["shop"], []]
+
+    async def settle_services(site, node):
+        return left.pop(0)
+
+    monkeypatch.setattr(reconcile, "settle_services", settle_services)
+    Deferred.fromCoroutine(reconcile.bring_back(site, node))
+    assert node.joined == 1 and len(left) == 2
+    for _ in range(30):
+        site.reactor.advance(1)
+    assert len(left) == 1
+    Deferred.fromCoroutine(reconcile.bring_back(site, node))
+    assert left == [] and site.behind == {} and site.reactor.getDelayedCalls() == []
 
 
 def test_config_vars_that_count_decide_between_releases_of_one_commit():
