@@ -14,6 +14,7 @@ from buildless.node import facts, releases, removal, versions
 from buildless.node.layout import AppLayout, Layout
 from buildless.node.marks import hold, jobs, maintenance, unhold
 from buildless.node.oneoff import run
+from buildless.node.sent import files, sweep
 from buildless.node.services import SERVICE_VERBS
 from buildless.node.stream import Stream
 from buildless.node.wheels import wheels
@@ -253,6 +254,7 @@ def prune(layout: Layout, app: str, *, keep: List[str]) -> Answer:
             removal.recycle(home, commit, home.version(commit))
             removal.remove_version(home, commit)
     removal.remove_wheels(home)
+    sweep(home)
     return {"releases": gone, "freed": freed}
 
 
@@ -281,6 +283,6 @@ def examine(layout: Layout, app: str) -> Answer:
 
 VERBS: Dict[str, Verb] = {
     **{verb.__name__: verb for verb in (survey, state, apps, receive, verify, wheels, release, activate, discard)},
-    **{verb.__name__: verb for verb in (forget, spare, prune, examine, run, jobs, hold, unhold, maintenance)},
+    **{verb.__name__: verb for verb in (forget, spare, prune, examine, run, files, jobs, hold, unhold, maintenance)},
     **SERVICE_VERBS,
 }

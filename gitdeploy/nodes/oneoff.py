@@ -20,7 +20,7 @@ PIECE = 1 << 16  # bytes of a frame
 
 
 class OneOff(protocol.ProcessProtocol):
-    """The node's agent, asked with `request` to become a command.
+    """The node's agent, asked with `request` to become a command, or what another `verb` of it becomes.
 
     `out` and `err` get what it writes. `ended` is its exit status, or Refused where it could not begin.
     """
