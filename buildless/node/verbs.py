@@ -167,27 +167,13 @@ def verify(layout: Layout, app: str, *, version: str, tree: str, base: str | Non
     return {"files": len(index)}
 
 
-def release(
-    layout: Layout,
-    app: str,
-    *,
-    release: str,
-    version: str,
-    sockets: Dict[str, str],
-    settings: Dict[str, Any],
-    record: Dict[str, Any],
-    secret: str,
-    config: Dict[str, str],
-) -> Answer:
-    """Write the release `release` of `version`; it is not live yet.
+def release(layout: Layout, app: str, **said: Any) -> Answer:
+    """Write a release, as releases.NewRelease says it; it is not live yet.
 
     What it and its version have is on the disk then, and not only on its way there: the ref is not to name what is gone when
     the node has lost its power.
     """
-    home = layout.app(app)
-    where = releases.write(
-        home, release, commit=version, sockets=sockets, settings=settings, record=record, secret=secret, config=config
-    )
+    where = releases.write(layout.app(app), releases.NewRelease(**said))
     with to_the_disk(where) as writing:
         problem = writing.communicate()[1].strip()
     if writing.returncode != 0:
