@@ -21,10 +21,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
-from ..deploy.report import size
 from ..errors import CommandFailed, Refused
 from ..names import quoted
 from ..runner import Command, become, end_group
+from ..text import size
 from .call import DevelopCall
 
 SHORT = re.compile(r"([^/:@]+@[^/:@]+):(.+)", re.DOTALL)
