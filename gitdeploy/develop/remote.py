@@ -11,7 +11,7 @@ import re
 import shlex
 import tarfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -109,7 +109,9 @@ async def run_there(call: DevelopCall, name: str, words: Sequence[str]) -> int:
     call.terminal.warn(f"-----> Sending {names} ({size(sum(map(os.path.getsize, files.values())))})")
     held = Held()
     reading, writing = os.pipe()
-    holder = call.runner.start(way.command("run:files", way.remote.app), held, {0: reading, 1: "r", 2: 2})
+    holding = way.command("run:files", way.remote.app)
+    patient = replace(holding, argv=("env", "--ignore-signal=INT", *holding.argv))  # Ctrl-C is ours, and we end it
+    holder = call.runner.start(patient, held, {0: reading, 1: "r", 2: 2})
     os.close(reading)
     packing = deferToThread(pack, files, writing)
 

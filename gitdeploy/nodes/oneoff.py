@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet import protocol
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
 from buildless.node.stream import DATA, END, ROWS_AND_COLUMNS, SIZE, frame
@@ -109,7 +110,9 @@ class OneOff(protocol.ProcessProtocol):
         """Nobody wants it any more."""
         self.out = self.err = lambda data: None
         self.pause(False)
-        self.close()
+        if 0 in self.transport.pipes:
+            # closeStdin() would wait until the command has read what there is, and it may read nothing
+            self.transport.pipes[0].connectionLost(Failure(ConnectionDone()))
         timer = self.reactor.callLater(ENDS, end_group, self.reactor, self.transport)
         self.gone.addCallback(lambda _: timer.active() and timer.cancel())
 

@@ -159,6 +159,22 @@ def test_it_ends_with_the_one_who_asked(
     eventually("nothing of it is left", lambda: not any(map(alive, pids)))
 
 
+def test_it_ends_with_one_who_is_lost_while_it_reads_nothing(
+    server: Server, app: App, running: Callable[[Running], Running]
+) -> None:
+    """There is more of his input than anybody has room for."""
+    note = server.top / "pid-full"
+    with Path("/dev/zero").open("rb") as zeros:
+        one = running(
+            Running(
+                alice(server).argv("run", "fruit", "bin/wait.py", str(note)), server.env, server.user, zeros.fileno()
+            )
+        )
+    one.until("waiting")
+    one.interrupt(signal.SIGKILL)
+    eventually("nothing of it is left", lambda: not alive(int(note.read_text())))
+
+
 def test_its_time_is_limited(server: Server, app: App) -> None:
     note = server.top / "pid-late"
     done = alice(server).ssh("run", "--timeout", "1", "fruit", "bin/wait.py", str(note))
@@ -340,6 +356,22 @@ def test_files_go_with_whoever_sent_them(
         one.interrupt(signal.SIGINT if way == "Ctrl-C" else signal.SIGKILL)
     eventually("nothing of it is left", lambda: not sent(server) and not any(map(alive, pids)))
     one.process.wait(LIMIT)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_files_that_are_on_their_way_go_too(
+    server: Server, basket: App, running: Callable[[Running], Running], tmp_path: Path, number: int, status: int
+) -> None:
+    with (tmp_path / "endless").open("wb") as file:
+        file.truncate(1 << 40)
+    argv = [sys.executable, "-m", "gitdeploy", "run", "--remote", "deploy", "bin/echo.py", str(tmp_path / "endless")]
+    one = running(Running(argv, server.env, basket.directory))
+    eventually(
+        "they are on their way", lambda: any(path.stat().st_size for top in sent(server) for path in top.rglob("*"))
+    )
+    one.interrupt(number)
+    assert one.process.wait(LIMIT) == status
+    eventually("nothing of them is left", lambda: not sent(server))
 
 
 def test_a_terminal_with_files(server: Server, basket: App, tmp_path: Path) -> None:
