@@ -195,6 +195,28 @@ def test_files_are_the_apps_and_go_with_a_lost_connection(
     eventually("nothing of it is left", lambda: not sent(web) and not any(units(node) for node in web))
 
 
+def test_files_that_are_on_their_way_go_too(
+    server: Server, app: App, web: list[Node], running: Callable[[Running], Running], tmp_path: Path
+) -> None:
+    with (tmp_path / "endless").open("wb") as file:
+        file.truncate(1 << 40)
+    argv = [
+        sys.executable,
+        "-m",
+        "gitdeploy",
+        "run",
+        "--remote",
+        "deploy",
+        "bin/who.py",
+        str(tmp_path / "endless"),
+        "0",
+    ]
+    one = running(Running(argv, server.env, app.directory))
+    eventually("they are on their way", lambda: sent(web))
+    one.interrupt(signal.SIGKILL)
+    eventually("nothing of them is left", lambda: not sent(web))
+
+
 def test_a_terminal_with_files(server: Server, app: App, web: list[Node], tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("plums")
     argv = [sys.executable, "-m", "gitdeploy", "run", "--remote", "deploy", "bin/size.py", str(tmp_path / "a.csv")]
