@@ -165,11 +165,11 @@ def argv(job: Job) -> List[str]:
     return [job.python, "-m", "buildless.inside", json.dumps(told)]
 
 
-def start(job: Job) -> Path:
-    """The directory that a job's process starts in."""
+def start(job: Job, library: Path = LIBRARY) -> Path:
+    """The directory that a job's process starts in; `library` is where the job's Python finds this package."""
     # python -m looks in the directory it starts in: ours, until `inside` has found buildless and goes to the application's.
     programs = (PROGRAM, INSTALLED)
-    return job.directory if job.command.form in programs else LIBRARY
+    return job.directory if job.command.form in programs else library
 
 
 def perform(job: Job, timeout: float, on_output: Optional[Callable[[str], None]] = None) -> Result:

@@ -29,11 +29,26 @@ PIECE = 1 << 18  # bytes that are sent at a time
 Run = Callable[[str, Command, CommandIO], Coroutine[Any, Any, int]]
 
 
-class Control(LineOnlyReceiver):
+class Here:
+    """What holds of every command that is typed on the server's own machine (see CommandIO): programs run over ssh alone."""
+
+    remote = False
+    terminal = None
+
+    def allowed(self) -> bool:
+        return True
+
+    def streams(self) -> NoReturn:
+        raise GitdeployError("this runs over ssh alone; write: ssh -p PORT deploy@HOST run APP COMMAND")
+
+    def attach(self, program: Program) -> NoReturn:
+        raise AssertionError("there are no streams to attach it to")
+
+
+class Control(LineOnlyReceiver, Here):
     """One command."""
 
     delimiter = b"\n"
-    remote = False
     transport: Any
     MAX_LENGTH = 2 * 1024 * 1024
 
@@ -82,22 +97,11 @@ class Control(LineOnlyReceiver):
         if self.transport is not None:
             self.transport.write(json.dumps(what).encode() + b"\n")
 
-    def allowed(self) -> bool:
-        return True
-
     def write(self, text: str) -> None:
         self.tell(out=text)
 
     def error(self, text: str) -> None:
         self.tell(err=text)
-
-    terminal = None
-
-    def streams(self) -> NoReturn:
-        raise GitdeployError("this runs over ssh alone; write: ssh -p PORT deploy@HOST run APP COMMAND")
-
-    def attach(self, program: Program) -> NoReturn:
-        raise AssertionError("there are no streams to attach it to")
 
     async def read(self) -> str:
         return self.stdin

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
 
 from twisted.internet.defer import Deferred
 
 from . import config, names
+from .control import Here
 from .deploy.queue import Queue
 from .deploy.site import Site
 from .errors import GitdeployError, NotFound, ServerRunning
@@ -15,33 +15,19 @@ from .home import Home
 from .nodes.node import Node
 from .runner import Runner
 from .ssh.commands.call import Call, CommandSpec
-from .ssh.session import Program
 
 
-class Terminal:
+class Terminal(Here):
     """Standard input and output as a command sees them."""
-
-    remote = False
 
     def __init__(self, stdin: str) -> None:
         self.stdin = stdin
-
-    def allowed(self) -> bool:
-        return True
 
     def write(self, text: str) -> None:
         print(text)
 
     def error(self, text: str) -> None:
         print(text, file=sys.stderr)
-
-    terminal = None
-
-    def streams(self) -> NoReturn:
-        raise GitdeployError("this runs over ssh alone; write: ssh -p PORT deploy@HOST run APP COMMAND")
-
-    def attach(self, program: Program) -> NoReturn:
-        raise AssertionError("there are no streams to attach it to")
 
     async def read(self) -> str:
         return self.stdin

@@ -32,13 +32,15 @@ TAIL = 30  # lines of output that an error carries
 class Command:
     """What to run. Nothing is inherited: `env` is the whole environment.
 
-    A process that `survives` is not killed with the server: one that cleans up after itself when its pipes close.
+    A process that `survives` is not killed with the server: one that cleans up after itself when its pipes close. One that
+    `stays` is in our own session, so that it has the terminal that we have, and Ctrl-C there is for it, too.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: str | None = None
     survives: bool = False
+    stays: bool = False
 
     def __str__(self) -> str:
         return shlex.join(self.argv)
@@ -104,12 +106,13 @@ class Runner:
     def start(
         self, command: Command, process: protocol.ProcessProtocol, fds: Mapping[int, int | str] | None = None
     ) -> Any:
-        """Start `command` in a process group of its own; returns the process transport.
+        """Start `command`, in a process group of its own unless it stays; returns the process transport.
 
         `fds` maps the child's descriptors as Twisted's spawnProcess does: ``"r"`` we read, ``"w"`` we write, a number that of ours.
         """
         bound = () if command.survives else (*BOUND, str(os.getpid()))
-        argv = ("setsid", "--", *bound, *command.argv)
+        apart = () if command.stays else ("setsid", "--")
+        argv = (*apart, *bound, *command.argv)
         return self.reactor.spawnProcess(
             process, argv[0], argv, env=dict(command.env), path=command.cwd, childFDs=dict(fds) if fds else None
         )
@@ -156,6 +159,29 @@ class Runner:
         if status and check:
             raise CommandFailed(f"{command.argv[0]} ended with exit code {status}", str(command), *tail)
         return bytes(output.out)
+
+    async def attend(self, command: Command) -> int:
+        """Run `command` with our own standard streams for whoever sits there; returns its exit status.
+
+        It takes as long as it wants. When the caller is cancelled, so is the process.
+        """
+        attended = Attended()
+        transport = self.start(command, attended, {0: 0, 1: 1, 2: 2})
+        try:
+            return await attended.ended
+        except CancelledError:
+            end_group(self.reactor, transport)
+            raise
+
+
+class Attended(protocol.ProcessProtocol):
+    """A process whose standard streams are our own."""
+
+    def __init__(self) -> None:
+        self.ended: Deferred[int] = Deferred()
+
+    def processEnded(self, reason: Failure) -> None:
+        self.ended.callback(exit_code(reason))
 
 
 def call(command: Command, *, timeout: float, stdin: bytes = b"") -> bytes:

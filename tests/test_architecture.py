@@ -12,7 +12,7 @@ MODULES = sorted([*ROOT.glob("gitdeploy/**/*.py"), *ROOT.glob("buildless/**/*.py
 MOST_LINES = 300
 NO_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "managers", "misc"}
 
-GROUND = ("gitdeploy", "gitdeploy.errors", "gitdeploy.names", "gitdeploy.runner", "buildless")
+GROUND = ("gitdeploy", "gitdeploy.errors", "gitdeploy.names", "gitdeploy.runner", "gitdeploy.text", "buildless")
 """What every part of the server may build on."""
 
 ARROWS = {
@@ -56,9 +56,7 @@ ARROWS = {
     "gitdeploy.ssh.commands": (
         "gitdeploy.ssh",
         "gitdeploy.git.configvars",
-        "gitdeploy.deploy.again",
         "gitdeploy.deploy.data",
-        "gitdeploy.deploy.report",
         "gitdeploy.nodes.node",
         "gitdeploy.nodes.fleet",
         "gitdeploy.nodes.oneoff",
@@ -71,6 +69,7 @@ FOUNDATION = {
     "gitdeploy.errors": (),
     "gitdeploy.names": ("gitdeploy.errors",),
     "gitdeploy.runner": ("gitdeploy.errors",),
+    "gitdeploy.text": (),
     "gitdeploy.config": ("gitdeploy", "gitdeploy.errors", "gitdeploy.names", "buildless"),
 }
 """The same for single modules: all that they may import of ours."""
@@ -149,7 +148,7 @@ def test_the_arrows_run_one_way() -> None:
         ("gitdeploy.ssh.session", "gitdeploy.deploy.site", False),
         ("gitdeploy.ssh.session", "gitdeploy.git.push", True),
         ("gitdeploy.git.push", "gitdeploy.ssh.session", False),
-        ("gitdeploy.ssh.commands.logs", "gitdeploy.deploy.report", True),
+        ("gitdeploy.ssh.commands.logs", "gitdeploy.text", True),
         ("gitdeploy.ssh.commands.logs", "gitdeploy.deploy.pipeline", False),
         ("gitdeploy.nodes.agent", "gitdeploy.deploy.pipeline", False),
         ("gitdeploy.deploy.onnode", "gitdeploy.nodes.node", True),

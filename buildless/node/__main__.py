@@ -39,12 +39,13 @@ QUESTIONS = (
     "logs",
     "follow",
     "run",
+    "files",
     "maintenance",
     *SERVICE_QUESTIONS,
 )
 """The verbs about an app that need not be alone: they change nothing of it, as far as we know, or one mark that is theirs alone."""
 
-LASTING = ("follow", "run")
+LASTING = ("follow", "run", "files")
 """The verbs that go on for as long as somebody wants."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)

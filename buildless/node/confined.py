@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import subprocess
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, List, Mapping, Sequence
 
 from buildless.node import oneoff, releases, systemd
 from buildless.node.layout import AppLayout, Layout
@@ -17,31 +17,22 @@ from buildless.node.units import number
 SLACK = 60.0  # seconds more than a command may take
 
 
-def run(
-    layout: Layout,
-    app: str,
-    *,
-    python: str,
-    words: List[str],
-    terminal: Dict[str, Any] | None,
-    timeout: float,
-    release: str | None = None,
-    tests: bool = False,
-) -> Stream:
-    """Run a command of a release, or of the live one, as the app's own user, in a service as cut off as the app's others.
+def run(layout: Layout, app: str, **request: Any) -> Stream:
+    """Run a command, as oneoff.Asked says it, as the app's own user, in a service as cut off as the app's others.
 
-    The application's own `tests` do not even see what it keeps.
+    The application's own tests do not even see what it keeps.
     """
-    home = layout.app(app)
-    directory, told = oneoff.directory_of(layout, app, release), oneoff.request(words, terminal, tests)
+    home, asked = layout.app(app), oneoff.Asked(**request)
+    terminal = asked.terminal
+    directory, told = oneoff.directory_of(home, asked), oneoff.request(home, asked)
     record = releases.record(home, directory.name) or {}
     unit = systemd.oneoff(home.name, secrets.token_hex(4))
     argv = ("/usr/lib/gitdeploy/run", str(directory), told)
     said = [
         *properties(home, record["web"]),
         f"Description={home.name}: a command that somebody runs",
-        f"RuntimeMaxSec={timeout + SLACK:g}",  # where this process is killed, and cannot end it
-        *([f"InaccessiblePaths=-{home.state}"] if tests else []),
+        f"RuntimeMaxSec={asked.timeout + SLACK:g}",  # where this process is killed, and cannot end it
+        *([f"InaccessiblePaths=-{home.state}"] if asked.tests else []),
     ]
 
     def start(inner: int) -> subprocess.Popen[bytes]:
@@ -53,7 +44,7 @@ def run(
         systemd.quietly("stop", "--", unit)
         child.wait()
 
-    return Stream(lambda: oneoff.attend(start, end, terminal, timeout))
+    return Stream(lambda: oneoff.attend(start, end, terminal, asked.timeout))
 
 
 def properties(app: AppLayout, web: Mapping[str, Any]) -> List[str]:

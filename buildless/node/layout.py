@@ -15,6 +15,7 @@ from buildless.static import NAME
 _APP = re.compile(r"[a-z][a-z0-9-]{0,40}(\.[a-z][a-z0-9-]{0,40})?")
 _RELEASE = re.compile(r"v[1-9][0-9]{0,8}")
 _BACKUP = re.compile(r"(sent|got)-[0-9a-f]{16}|[0-9]{8}T[0-9]{6}\.[0-9]{3}Z")
+_SENT = re.compile(r"run-[0-9a-f]{16}")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}|spare")
 
 
@@ -266,17 +267,17 @@ class AppLayout:
     def told(self, release: str) -> Dict[str, str]:
         """What the processes of a release are told of these directories."""
         paths = {
-            "logs": self.logs,
-            "tmp": self.tmp(release),
-            "pycache": self.pycache,
-            "secret": self.secret,
-            "state": self.state,
-            "release": self.release(release),
-        }
+            "logs": self.logs, "tmp": self.tmp(release), "pycache": self.pycache,
+            "secret": self.secret, "state": self.state, "release": self.release(release),
+        }  # fmt: skip
         return {name: str(path) for name, path in paths.items()}
 
     def tmp(self, release: str) -> Path:
         return self.cache / ("tmp-" + checked(_RELEASE, "release", release))
+
+    def sent(self, name: str) -> Path:
+        """Where files are that somebody sent along for a one-off command (buildless/node/sent.py)."""
+        return self.cache / checked(_SENT, "directory", name)
 
     def release(self, release: str) -> Path:
         return self.releases / checked(_RELEASE, "release", release)

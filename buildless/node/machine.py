@@ -45,36 +45,15 @@ def wheels(layout: Layout, app: str, *, version: str, pip: List[str], python: st
     return pip_wheels(layout, app, version=version, pip=pip, python=python)
 
 
-def release(
-    layout: Layout,
-    app: str,
-    *,
-    release: str,
-    version: str,
-    sockets: Dict[str, str],
-    settings: Dict[str, Any],
-    record: Dict[str, Any],
-    secret: str,
-    config: Dict[str, str],
-) -> Answer:
+def release(layout: Layout, app: str, **said: Any) -> Answer:
     """See verbs.release. Its sockets are the app's own. The first one of an app need not compile what is installed."""
-    home = layout.app(app)
-    expected = kinds.sockets(home, str(record.get("serving") or release), record)
-    if sockets != expected:
-        raise NodeError(f"{sockets} are no sockets of {app}, which listens in {home.socket(release).parent}")
-    new = not home.pycache.is_dir()
-    done = verbs.release(
-        layout,
-        app,
-        release=release,
-        version=version,
-        sockets=sockets,
-        settings=settings,
-        record=record,
-        secret=secret,
-        config=config,
-    )
-    if new:
+    home, new = layout.app(app), releases.NewRelease(**said)
+    expected = kinds.sockets(home, str(new.record.get("serving") or new.release), new.record)
+    if new.sockets != expected:
+        raise NodeError(f"{new.sockets} are no sockets of {app}, which listens in {home.socket(new.release).parent}")
+    first = not home.pycache.is_dir()
+    done = verbs.release(layout, app, **said)
+    if first:
         layout.owners.as_app(app, lambda: compiled.link_installed(home.pycache, filter(os.path.isdir, sys.path)))
     return done
 

@@ -17,16 +17,17 @@ import termios
 import threading
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 from buildless.errors import NodeError
 from buildless.node import stream
-from buildless.node.layout import Layout
-from buildless.node.stream import Stream
+from buildless.node.layout import AppLayout, Layout
+from buildless.node.sent import words_with
+from buildless.node.stream import LATE, Stream
 
 TICK = 0.1  # seconds between looks whether it has ended, as what it started may hold its terminal open
-LATE = 124  # the exit status of one that took too long, as timeout(1) has it
 GRACE = 2.0  # seconds that it gets to end when it has to
 VEOF = b"\x04"
 Start = Callable[[int], "subprocess.Popen[bytes]"]
@@ -37,24 +38,32 @@ class Late(BaseException):
     """Its time is over."""
 
 
-def run(
-    layout: Layout,
-    app: str,
-    *,
-    python: str,
-    words: List[str],
-    terminal: Dict[str, Any] | None,
-    timeout: float,
-    release: str | None = None,
-    tests: bool = False,
-) -> Stream:
-    """Run a command of a release, or of the live one, as a child of this process; without words a Python to type into.
+@dataclass(frozen=True)
+class Asked:
+    """A command as somebody asks for it; without `words` it is a Python to type into.
 
-    `tests` says that it is the application's own tests: they get an environment without services.
+    `python` is what runs this package, `terminal` the kind and size of his, `timeout` is in seconds. It is of the `release` that
+    is live if none is named. `tests` says that it is the application's own tests: they get an environment without services.
+    `files` names the directory of those that he sent along (sent.py).
     """
-    directory, told = directory_of(layout, app, release), request(words, terminal, tests)
+
+    python: str
+    words: List[str]
+    terminal: Dict[str, Any] | None
+    timeout: float
+    release: str | None = None
+    tests: bool = False
+    files: str | None = None
+
+
+def run(layout: Layout, app: str, **said: Any) -> Stream:
+    """Run a command, as Asked says it, as a child of this process."""
+    asked = Asked(**said)
+    terminal = asked.terminal
+    home = layout.app(app)
+    directory, told = directory_of(home, asked), request(home, asked)
     environ = {"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": str(layout.root / "lib")}
-    argv = (python, "-m", "buildless.oneoff", str(directory), told)
+    argv = (asked.python, "-m", "buildless.oneoff", str(directory), told)
 
     def start(inner: int) -> subprocess.Popen[bytes]:
         out = inner if terminal else None
@@ -62,23 +71,24 @@ def run(
             argv, env=environ, cwd=layout.root / "lib", stdin=inner, stdout=out, stderr=out, start_new_session=True
         )
 
-    return Stream(lambda: attend(start, end, terminal, timeout))
+    return Stream(lambda: attend(start, end, terminal, asked.timeout))
 
 
-def directory_of(layout: Layout, app: str, release: str | None) -> Path:
-    """The directory of a release, by default of the one that is live now. Raises NodeError if there is none."""
-    home = layout.app(app)
-    found = release or home.live_release()
+def directory_of(home: AppLayout, asked: Asked) -> Path:
+    """The directory of the release that is meant. Raises NodeError if there is none."""
+    found = asked.release or home.live_release()
     if found is None:
-        raise NodeError(f"nothing of {app} is live here; push it first")
+        raise NodeError(f"nothing of {home.name} is live here; push it first")
     return home.release(found)
 
 
-def request(words: List[str], terminal: Dict[str, Any] | None, tests: bool = False) -> str:
+def request(home: AppLayout, asked: Asked) -> str:
     """What buildless.oneoff is told; without ``$``, which means something to systemd."""
-    if not all(isinstance(word, str) and "\0" not in word for word in words):
+    if not all(isinstance(word, str) and "\0" not in word for word in asked.words):
         raise NodeError("the command is none; write a file of the tree, such as bin/import.py")
-    told = {"words": words, "term": str(terminal["term"]) if terminal else None, "tests": bool(tests)}
+    words = asked.words if asked.files is None else words_with(home, asked.words, asked.files)
+    term = str(asked.terminal["term"]) if asked.terminal else None
+    told = {"words": words, "term": term, "tests": bool(asked.tests)}
     return json.dumps(told).replace("$", "\\u0024")
 
 

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Collection, Dict, List, Mapping
 
@@ -24,48 +25,54 @@ def number(release: str) -> int:
     return int(release[1:])
 
 
-def write(
-    app: AppLayout,
-    release: str,
-    *,
-    commit: str,
-    sockets: Mapping[str, str],
-    settings: Dict[str, Any],
-    record: Dict[str, Any],
-    secret: str,
-    config: Dict[str, str],
-) -> Path:
+@dataclass(frozen=True)
+class NewRelease:
+    """All that the release `release` of `version`, a commit, is made of. `sockets` says by process type where it listens.
+
+    `settings` are for its processes alone, `record` is for whoever asks. `config` has the files of its configuration, in base64.
+    """
+
+    release: str
+    version: str
+    sockets: Mapping[str, str]
+    settings: Dict[str, Any]
+    record: Dict[str, Any]
+    secret: str
+    config: Dict[str, str]
+
+
+def write(app: AppLayout, new: NewRelease) -> Path:
     """Make ``releases/vN``: `tree`, `static` and `web.sock` are symlinks, `settings` and `release.json` are JSON, `name` says vN.
 
-    `sockets` says by process type where it listens; those beside the web process are below `at`, by their path.
+    The sockets of what answers beside the web process are below `at`, by their path.
 
     A directory of that name that is there already is from an attempt that did not end, and is replaced. `release.json` comes
     last: without it there is no release.
     """
-    home = app.release(release)
-    remove(app, release)
+    home, record = app.release(new.release), new.record
+    remove(app, new.release)
     home.mkdir(parents=True)
-    (home / "tree").symlink_to(os.path.relpath(app.version(commit), home))
+    (home / "tree").symlink_to(os.path.relpath(app.version(new.version), home))
     static = os.path.normpath(os.path.join("tree", record.get("static", "static")))
     if not static.startswith("tree/"):
         raise NodeError(f"static: {record['static']!r} is not below the top of the tree; write a path that is")
     if (home / static).is_dir():
         (home / "static").symlink_to(static)
-        show_version(app, commit, static)
+        show_version(app, new.version, static)
     else:
         (home / "static").mkdir()
     for kind, place in kinds.answering(record).items():
         (home / f"{place}.sock").parent.mkdir(exist_ok=True)
-        (home / f"{place}.sock").symlink_to(sockets[kind])
+        (home / f"{place}.sock").symlink_to(new.sockets[kind])
         (home / ("runs" if kind == WEB else place)).touch()  # for nginx, whose tests of files know of no sockets
     if record.get("php"):
         (home / "php").touch()  # nginx is to speak FastCGI
     with os.fdopen(
         os.open(home / "settings", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
     ) as file:
-        json.dump(settings, file)
-    (home / "name").write_text(release + "\n", encoding="utf-8")
-    own = (app.logs, app.pycache, app.tmp(release))
+        json.dump(new.settings, file)
+    (home / "name").write_text(new.release + "\n", encoding="utf-8")
+    own = (app.logs, app.pycache, app.tmp(new.release))
     for directory in (*own, app.state):
         directory.mkdir(parents=True, exist_ok=True)
     app.node.owners.give(app.name, *own)
@@ -73,8 +80,8 @@ def write(
     if app.public.is_dir():
         (home / "public").symlink_to(app.public)
     app.node.owners.show(app.name, home / "settings")
-    keep_secret(app, secret)
-    put_config(app, home / "config", config)
+    keep_secret(app, new.secret)
+    put_config(app, home / "config", new.config)
     (home / "release.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
     return home
 

@@ -15,6 +15,7 @@ DATA, END, SIZE = b"D", b"E", b"S"
 HEAD = struct.Struct(">cI")  # what it is, and the length of what follows
 ROWS_AND_COLUMNS = struct.Struct(">HH")
 MOST = 1 << 20  # bytes of a frame
+LATE = 124  # the exit status of what took too long, as timeout(1) has it
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from buildless.node import facts, releases, removal, versions
 from buildless.node.layout import AppLayout, Layout
 from buildless.node.marks import hold, jobs, maintenance, unhold
 from buildless.node.oneoff import run
+from buildless.node.sent import files, sweep
 from buildless.node.services import SERVICE_VERBS
 from buildless.node.stream import Stream
 from buildless.node.wheels import wheels
@@ -168,27 +169,13 @@ def verify(layout: Layout, app: str, *, version: str, tree: str, base: str | Non
     return {"files": len(index)}
 
 
-def release(
-    layout: Layout,
-    app: str,
-    *,
-    release: str,
-    version: str,
-    sockets: Dict[str, str],
-    settings: Dict[str, Any],
-    record: Dict[str, Any],
-    secret: str,
-    config: Dict[str, str],
-) -> Answer:
-    """Write the release `release` of `version`; it is not live yet.
+def release(layout: Layout, app: str, **said: Any) -> Answer:
+    """Write a release, as releases.NewRelease says it; it is not live yet.
 
     What it and its version have is on the disk then, and not only on its way there: the ref is not to name what is gone when
     the node has lost its power.
     """
-    home = layout.app(app)
-    where = releases.write(
-        home, release, commit=version, sockets=sockets, settings=settings, record=record, secret=secret, config=config
-    )
+    where = releases.write(layout.app(app), releases.NewRelease(**said))
     with to_the_disk(where) as writing:
         problem = writing.communicate()[1].strip()
     if writing.returncode != 0:
@@ -255,6 +242,7 @@ def prune(layout: Layout, app: str, *, keep: List[str]) -> Answer:
             removal.recycle(home, commit, home.version(commit))
             removal.remove_version(home, commit)
     removal.remove_wheels(home)
+    sweep(home)
     return {"releases": gone, "freed": freed}
 
 
@@ -283,6 +271,6 @@ def examine(layout: Layout, app: str) -> Answer:
 
 VERBS: Dict[str, Verb] = {
     **{verb.__name__: verb for verb in (survey, state, apps, receive, verify, wheels, release, activate, discard)},
-    **{verb.__name__: verb for verb in (forget, spare, prune, examine, run, jobs, hold, unhold, maintenance)},
+    **{verb.__name__: verb for verb in (forget, spare, prune, examine, run, files, jobs, hold, unhold, maintenance)},
     **SERVICE_VERBS,
 }

@@ -4,28 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..errors import NotFound, Refused
+from ..errors import Refused
 from ..git.configvars import ConfigVars
 from ..git.push import Push, Update
 from ..names import Place
 from .attempt import to_the_end
 from .pipeline import Deploy
 from .site import Site
-
-
-def rollback_commit(site: Site, place: Place, release: int | None) -> str:
-    """The commit to go back to: that of `release`, or of the latest release that had another one than what is live."""
-    _, current = site.deployed(place)
-    releases = site.repository(place.app).releases(place.environment)
-    if release is None:
-        earlier = [one.commit for one in releases if one.commit != current]
-        if not earlier:
-            raise NotFound(f"{place.app} has no earlier release in {place.environment}")
-        return earlier[-1]
-    for one in releases:
-        if one.number == release:
-            return one.commit
-    raise NotFound(f"{place.app} has no release v{release} in {place.environment}; see: releases {place.app}")
 
 
 async def deploy_again(

@@ -91,9 +91,9 @@ def absent(description: Description, tree: Tree) -> list[str]:
     found = [
         f"{DESCRIPTION}:{description.lines.get(key, 1)}: {key}: {problem}"
         for key, path in named
-        if (problem := there.problem(path, key))
+        if (problem := there.fault(path, key))
     ]
-    if "php" in description.platform and not description.static and there.problem("static", "static"):
+    if "php" in description.platform and not description.static and there.fault("static", "static"):
         advice = "write `static: DIR`, or put them into static/"
         found.append(
             f"{DESCRIPTION}:{description.lines['platform']}: platform: php needs the directory of its files; {advice}"
@@ -101,7 +101,7 @@ def absent(description: Description, tree: Tree) -> list[str]:
     commands = [("command", description.command)] if description.command else []
     commands += [("processes", one.run) for one in description.processes.values()]
     for key, words in commands:
-        if problem := there.program(words[0]):
+        if problem := there.command_fault(words[0]):
             found.append(f"{DESCRIPTION}:{description.lines.get(key, 1)}: {key}: {problem}")
     return found
 
@@ -136,7 +136,7 @@ class Paths:
     def __init__(self, tree: Tree) -> None:
         self.modes = {entry.path: entry.mode for entry in tree.entries}
 
-    def program(self, word: str) -> str | None:
+    def command_fault(self, word: str) -> str | None:
         """Why the first word of a command names no program; None if it does, or may: what is installed is not known here."""
         path = posixpath.normpath(word)
         modes = [self.modes.get(part.encode()) for part in upwards(path)]
@@ -152,7 +152,7 @@ class Paths:
             return f"{path} is a directory; write a file"
         return None
 
-    def problem(self, path: str, key: str) -> str | None:
+    def fault(self, path: str, key: str) -> str | None:
         """Why a path is not what `key` takes; None if it is, or may be, as a link leads to it."""
         mode = None
         for part in upwards(path):
@@ -161,7 +161,7 @@ class Paths:
                 return None
         is_directory = mode == inspect.DIRECTORY
         if key not in DIRECTORIES:
-            return self.file_problem(path, key, mode)
+            return self.file_fault(path, key, mode)
         if mode is None:
             advice = "git keeps no empty directories: commit a file in it, or leave this out"
             return f"there is no directory {path} in the tree; {advice}"
@@ -169,7 +169,7 @@ class Paths:
             return f"{path} is a file; write the directory that it is in"
         return None  # sys.path takes archives, too
 
-    def file_problem(self, path: str, key: str, mode: int | None) -> str | None:
+    def file_fault(self, path: str, key: str, mode: int | None) -> str | None:
         """The same for a file that is run."""
         if mode is None:
             return f"there is no file {path} in the tree; commit it, or write the one that is there"

@@ -17,9 +17,9 @@ from ..errors import NotFound, Refused
 from ..git.inspect import Limits
 from ..names import Place
 from ..nodes.node import Node, Say, Session
+from ..text import size
 from .attempt import to_the_end
 from .content import Content, Faults
-from .report import size
 from .services import external, node_of
 from .site import Site
 

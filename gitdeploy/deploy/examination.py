@@ -15,9 +15,10 @@ from ..git.push import Push, Update
 from ..git.repository import CommitInfo
 from ..git.tree import Tree
 from ..names import Place
+from ..text import count, size
 from . import services, stages
 from .content import Content, Faults, contradictions
-from .report import Report, count, size
+from .report import Report
 from .site import Site
 from .stages import Plan
 

@@ -8,7 +8,7 @@ import shlex
 from twisted.internet.defer import CancelledError
 
 from buildless.lifecycle import CommandLine
-from buildless.node.oneoff import LATE
+from buildless.node.stream import LATE
 
 from ..errors import GitdeployError, Refused
 from ..names import spell

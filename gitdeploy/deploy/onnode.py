@@ -18,8 +18,9 @@ from buildless.values import split_location
 from ..errors import CommandFailed, Refused
 from ..git.tree import Tree
 from ..nodes.node import Node
+from ..text import count, size
 from . import stages
-from .report import Report, count, size
+from .report import Report
 from .site import Site
 from .stages import Delivery, Plan
 

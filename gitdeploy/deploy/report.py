@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 
-CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor (ECMA-48 5.4)
-    r"|\x1b[\]PX^_].*?(?:\x1b\\|\x07|$)"  # OSC, DCS, SOS, PM, APC strings
-    r"|\x1b[@-_]?"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-)
+from ..text import plain
 
 MASKED = 8
 """Characters of a value from which on it is not shown."""
-
-
-def plain(text: str) -> str:
-    """`text` without control sequences; tabs stay, a carriage return is a new line."""
-    return CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def size(count: int) -> str:
-    """Bytes for people: ``48.1 MB``."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
-
-
-def count(number: int, noun: str) -> str:
-    """``1 file``, ``6,012 files``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 class Report:

@@ -171,6 +171,20 @@ class Site:
             raise NotFound(f"{place.app} has never been deployed to {place.environment}; push it there first")
         return branch, commit
 
+    def earlier(self, place: Place, release: int | None) -> str:
+        """The commit to go back to: that of `release`, or of the latest release that had another one than what is live."""
+        _, current = self.deployed(place)
+        releases = self.repository(place.app).releases(place.environment)
+        if release is None:
+            others = [one.commit for one in releases if one.commit != current]
+            if not others:
+                raise NotFound(f"{place.app} has no earlier release in {place.environment}")
+            return others[-1]
+        for one in releases:
+            if one.number == release:
+                return one.commit
+        raise NotFound(f"{place.app} has no release v{release} in {place.environment}; see: releases {place.app}")
+
     def is_deployed(self, place: Place) -> bool:
         """Whether a branch of the app is deployed there."""
         branch = self.branch(place) if self.repository(place.app).exists else None

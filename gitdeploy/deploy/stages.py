@@ -20,7 +20,7 @@ from buildless.values import ANY, python_satisfies, split_location
 from ..git.configvars import ConfigVars
 from ..git.repository import CommitInfo
 from ..names import Place
-from .report import size
+from ..text import size
 
 TEST = "test"
 """The environment that an application's own tests are told of."""

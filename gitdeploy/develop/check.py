@@ -14,11 +14,12 @@ from buildless.node.wheels import requirements
 
 from ..config import Limits as ServerLimits
 from ..deploy.content import Content, Examined, Faults, contradictions
-from ..deploy.report import Report, count, size
+from ..deploy.report import Report
 from ..errors import Refused
 from ..git import inspect
 from ..git.inspect import MAX_PROBLEMS, Limits
 from ..git.repository import Repository
+from ..text import count, size
 from .call import DevelopCall, DevelopSpec
 from .checkout import Checkout
 from .modules import missing_module

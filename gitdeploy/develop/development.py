@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildless.command import INSTALLED, MODULE, PROGRAM, Job, argv, parse_command
+from buildless.command import MODULE, Job, argv, parse_command, start
 from buildless.command import Command as AppCommand
 from buildless.configuration import Configuration
 from buildless.debs import debs
@@ -163,8 +163,7 @@ class Development:
 
     def _started(self, command: AppCommand) -> Command:
         job = Job(self.top, (), command, {}, self.python)
-        where = self.top if command.form in (PROGRAM, INSTALLED) else self.library  # python -m looks there first
-        return Command(tuple(argv(job)), self.injected(), str(where))
+        return Command(tuple(argv(job)), self.injected(), str(start(job, self.library)))
 
 
 def described(top: Path) -> Description:

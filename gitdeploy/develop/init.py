@@ -12,9 +12,9 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader
 
-from ..deploy.report import count
 from ..errors import BadName, Refused
 from ..names import app_name
+from ..text import count
 from .call import DevelopCall, DevelopSpec
 
 FALLBACK = "shop"

@@ -1,4 +1,7 @@
-"""``run``, ``shell``, ``cron`` and ``test``: this process becomes one of the application, terminal and all."""
+"""``run``, ``shell``, ``cron`` and ``test``: this process becomes one of the application, terminal and all.
+
+With ``--remote`` the first two are those of a server (remote.py).
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,27 @@ import argparse
 from pathlib import Path
 from typing import NoReturn
 
-from ..errors import Refused
+from ..errors import BadName, Refused
 from ..names import quoted
 from ..runner import Command, become
 from .call import DevelopCall, DevelopSpec
 from .development import Development, split
+from .remote import run_there, shell_there
 
 
 def run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.prefix_chars = ""  # options are the command's
-    parser.add_argument("first", metavar="[DIR] COMMAND")
-    parser.add_argument("rest", metavar="ARGUMENT", nargs="*")
+    parser.add_argument("words", metavar="[--remote REMOTE] [DIR] COMMAND", nargs=argparse.PARSER)
 
 
 async def run(call: DevelopCall) -> int:
-    directory, words = split([call.args.first, *call.args.rest], call.directory)
-    enter(Development.find(directory, call.environ), words)
+    words = call.args.words
+    if words[0] != "--remote":
+        directory, words = split(words, call.directory)
+        enter(Development.find(directory, call.environ), words)
+    if len(words) < 3:
+        raise BadName("write a remote and a command, such as: gitdeploy run --remote deploy bin/import.py")
+    return await run_there(call, words[1], words[2:])
 
 
 def enter(development: Development, words: list[str]) -> NoReturn:
@@ -31,11 +39,14 @@ def enter(development: Development, words: list[str]) -> NoReturn:
 
 
 def shell_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--remote", metavar="REMOTE")
     parser.add_argument("directory", metavar="DIR", nargs="?", type=Path, default=Path())
 
 
 async def shell(call: DevelopCall) -> int:
     """Python's for an application in Python, with its modules; else the person's own, with its variables."""
+    if call.args.remote is not None:
+        await shell_there(call, call.args.remote, call.directory / call.args.directory)
     development = Development.find(call.directory / call.args.directory, call.environ)
     development.prepare()
     if "python" in development.description.platform:

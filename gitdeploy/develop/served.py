@@ -149,16 +149,16 @@ class Served:
         outside = self.development.outside
         settings["environ"].update({**outside, **debugger})
         self.publish(outside.get("CONFIG_PUBLIC_FILES"))
-        releases.write(
-            self.development.layout,
+        new = releases.NewRelease(
             plan.release,
-            commit=NOTHING,
+            NOTHING,
             sockets={kind: self.node.socket(self.key, plan.release, kind) for kind in plan.starts},
             settings={**settings, "around": AROUND},
             record=stages.record(plan, 0.0, plan.release),
             secret=make_secret(secret),
             config={},
         )
+        releases.write(self.development.layout, new)
 
     def publish(self, directory: str | None) -> None:
         """Let the front serve what the application stores for all to see."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from buildless.errors import BuildlessError
 from buildless.package import AppPackage
 
-from ..deploy.report import count
 from ..errors import BadName, Refused
 from ..names import quoted
+from ..text import count
 from . import vendored
 from .call import DevelopCall, DevelopSpec
 from .vendored import FILENAME, Installed, Pin, installed, normal

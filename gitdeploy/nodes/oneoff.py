@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet import protocol
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.error import ConnectionDone, ProcessExitedAlready
 from twisted.python.failure import Failure
 
 from buildless.node.stream import DATA, END, ROWS_AND_COLUMNS, SIZE, frame
@@ -22,7 +22,7 @@ PIECE = 1 << 16  # bytes of a frame
 
 
 class OneOff(protocol.ProcessProtocol):
-    """The node's agent, asked with `request` to become a command.
+    """The node's agent, asked with `request` to become a command, or what another `verb` of it becomes.
 
     `out` and `err` get what it writes. `ended` is its exit status, or Refused where it could not begin.
     """
@@ -111,7 +111,9 @@ class OneOff(protocol.ProcessProtocol):
         """Nobody wants it any more."""
         self.out = self.err = lambda data: None
         self.pause(False)
-        self.close()
+        if 0 in self.transport.pipes:
+            # closeStdin() would wait until the command has read what there is, and it may read nothing
+            self.transport.pipes[0].connectionLost(Failure(ConnectionDone()))
         self.limit()
 
     def interrupt(self) -> None:

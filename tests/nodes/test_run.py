@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from ..functional.client import alice
 from ..functional.session import App, Running, Server, hello
 from ..functional.terminal import Terminal
-from ..functional.test_run import COUNT, MANY, SHOW, SIZE, talk
+from ..functional.test_run import COUNT, MANY, READ, SHOW, SIZE, digest, talk, there
 from .machines import Node, eventually
 from .test_isolation import BURGLAR
 from .visitor import says
@@ -30,6 +31,12 @@ child = subprocess.Popen(["sleep", "%d"])
 print("waiting", flush=True)
 time.sleep(600)
 """
+WHO = """\
+import os, pwd, sys, time
+found = os.stat(sys.argv[1])
+print(pwd.getpwuid(found.st_uid).pw_name, oct(found.st_mode), os.access(sys.argv[1], os.W_OK), flush=True)
+time.sleep(float(sys.argv[2]))
+"""
 SIZE_OF_ALL = ("User", "Group", "UMask", "MemoryMax", "OOMPolicy", "KillMode")
 
 
@@ -38,6 +45,7 @@ def app(server: Server) -> App:
     made = server.app("toolbox")
     made.commit("Commands", {
         **hello("one"), "bin/show.py": SHOW, "bin/count.py": COUNT, "bin/many.py": MANY, "bin/size.py": SIZE,
+        "bin/read.py": READ, "bin/who.py": WHO,
         "bin/sort.sh": "echo '$HOME' \"$1\" \"$2\"; kill -9 $$\n",
         **{f"bin/wait{number}.py": WAIT % number for number in (4001, 4002, 4003)},
     })  # fmt: skip
@@ -133,6 +141,91 @@ def test_its_time_is_limited(server: Server, app: App, web: list[Node]) -> None:
     done = alice(server).ssh("run", "--timeout", "2", "toolbox", "bin/wait4001.py")
     assert done.status == 124 and "it did not end within 2 s" in done.err
     assert not any(sleeps(node, 4001) or units(node) for node in web)
+
+
+def sent(web: list[Node]) -> list[str]:
+    """The directories of files that somebody sent."""
+    find = ("find", "/var/cache/apps", "-maxdepth", "2", "-name", "*run-*")
+    return [line for node in web for line in node.ssh(*find).splitlines()]
+
+
+def test_files_that_are_arguments_are_sent_along(server: Server, app: App, web: list[Node], tmp_path: Path) -> None:
+    names = [
+        "two  words.csv",
+        "it's $HOME.csv",
+        "line\nline %i.csv",
+        "-x",
+        b"\xff.csv".decode(errors="surrogateescape"),
+    ]
+    data = bytes(range(256)) * 4000
+    for name in names:
+        (app.directory / name).write_bytes(data)
+    (tmp_path / "-x").write_bytes(b"another")
+    done = there(app, "bin/read.py", *names, f"--from={tmp_path}/-x", stdin=b"typed")
+    assert done.status == 9, done.text
+    *lines, last = done.out.splitlines()
+    said = [["", name, digest(data), len(data)] for name in names]
+    assert lines == [str(one) for one in [*said, ["--from=", "-x", digest(b"another"), 7]]]
+    assert last == f"{len(names) + 1} typed"
+    eventually("nothing of them is left", lambda: not sent(web))
+
+
+def test_files_are_the_apps_and_go_with_a_lost_connection(
+    server: Server, app: App, web: list[Node], running: Callable[[Running], Running], tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("plums")
+    (tmp_path / "a.csv").chmod(0o400)
+    argv = [
+        sys.executable,
+        "-m",
+        "gitdeploy",
+        "run",
+        "--remote",
+        "deploy",
+        "bin/who.py",
+        str(tmp_path / "a.csv"),
+        "600",
+    ]
+    one = running(Running(argv, server.env, app.directory))
+    one.until("app-toolbox 0o100600 True")
+    [directory] = sent(web)
+    [node] = [node for node in web if units(node)]
+    assert node.ssh("stat", "--format=%U %a", directory).strip() == "app-toolbox 750"
+    one.interrupt(signal.SIGKILL)
+    eventually("nothing of it is left", lambda: not sent(web) and not any(units(node) for node in web))
+
+
+def test_files_that_are_on_their_way_go_too(
+    server: Server, app: App, web: list[Node], running: Callable[[Running], Running], tmp_path: Path
+) -> None:
+    with (tmp_path / "endless").open("wb") as file:
+        file.truncate(1 << 40)
+    argv = [
+        sys.executable,
+        "-m",
+        "gitdeploy",
+        "run",
+        "--remote",
+        "deploy",
+        "bin/who.py",
+        str(tmp_path / "endless"),
+        "0",
+    ]
+    one = running(Running(argv, server.env, app.directory))
+    eventually("they are on their way", lambda: sent(web))
+    one.interrupt(signal.SIGKILL)
+    eventually("nothing of them is left", lambda: not sent(web))
+
+
+def test_a_terminal_with_files(server: Server, app: App, web: list[Node], tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("plums")
+    argv = [sys.executable, "-m", "gitdeploy", "run", "--remote", "deploy", "bin/size.py", str(tmp_path / "a.csv")]
+    one = Terminal(argv, {**server.env, "TERM": "xterm-256color"}, app.directory)
+    try:
+        talk(one)
+    finally:
+        one.close()
+    eventually("nothing of them is left", lambda: not sent(web))
 
 
 def test_a_terminal(server: Server, app: App, web: list[Node], terminal: Callable[..., Terminal]) -> None:

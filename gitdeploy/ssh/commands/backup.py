@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 
 from ...deploy import data
-from ...deploy.report import size
 from ...errors import Refused
+from ...text import size
 from .call import Call, CommandSpec, app, as_json
 
 

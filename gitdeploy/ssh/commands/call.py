@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
-from ...deploy.report import plain
 from ...errors import BadName
 from ...git.configvars import ConfigVars
 from ...names import Place
+from ...text import plain
 from ..keys import Users
 from ..session import CommandIO
 

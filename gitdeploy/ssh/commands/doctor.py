@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...deploy.report import size
 from ...errors import GitdeployError
 from ...nodes.fleet import Machine
 from ...runner import BASE_ENVIRON, Command
+from ...text import size
 from .call import Call, CommandSpec
 
 TESTED = ("12", "13")  # releases of Debian

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 
-from ...deploy.report import plain
+from ...text import plain
 from .call import Call, CommandSpec, app
 
 TIME = len("2026-11-24T01:02:03.123Z")

@@ -14,11 +14,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(call: Call) -> int:
-    from ...deploy.again import rollback_commit
-
     place = call.place(call.args.app)
     number = names.release_name(call.args.release) if call.args.release else None
-    commit = rollback_commit(call.site, place, number)
+    commit = call.site.earlier(place, number)
     assert call.again is not None
     await call.again(place, call.user, "rollback", commit, lambda data: call.io.write(data.decode().rstrip("\n")))
     return 0

@@ -18,16 +18,7 @@ def make(layout, name, serving=None, fingerprint="f", **more):
     record = {"commit": COMMIT, "tree": "0" * 40, "hosts": ["shop.test"], "runs": True, "fingerprint": fingerprint,
               "web": {"processes": 4, "memory": 300_000_000, "boot": 60}, **more}  # fmt: skip
     sockets = {"web": str(app.socket(serving or name))}
-    releases.write(
-        app,
-        name,
-        commit=COMMIT,
-        sockets=sockets,
-        settings={"environ": {}},
-        record=record,
-        secret="s" * 64,
-        config={},
-    )
+    releases.write(app, releases.NewRelease(name, COMMIT, sockets, {"environ": {}}, record, "s" * 64, {}))
 
 
 def unit(release, active="active", sub="running", pid=42):

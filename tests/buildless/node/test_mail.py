@@ -30,9 +30,7 @@ def live(layout, name, *addresses):
     """An app whose live release takes these."""
     app = layout.app(name)
     app.version(COMMIT).mkdir(parents=True)
-    releases.write(
-        app, "v1", commit=COMMIT, sockets={}, settings={}, record=record(*addresses), secret="s" * 64, config={}
-    )
+    releases.write(app, releases.NewRelease("v1", COMMIT, {}, {}, record(*addresses), "s" * 64, {}))
     releases.switch(app, "v1")
     return app
 

@@ -30,14 +30,22 @@ def test_frames_are_whole_in_whatever_pieces_they_come():
     os.close(read)
 
 
+HOME = Layout(Path("/")).app("shop")
+TERMINAL = {"term": "xterm", "rows": 1, "columns": 1}
+
+
+def asked(words, **more):
+    return oneoff.Asked("python3", words, **{"terminal": None, "timeout": 1.0, **more})
+
+
 def test_what_is_asked_for_means_nothing_to_systemd():
     words = ["bin/x.py", "$HOME", "${PATH}", "%i", "; id", "'\"\n"]
-    told = oneoff.request(words, {"term": "xterm", "rows": 1, "columns": 1})
+    told = oneoff.request(HOME, asked(words, terminal=TERMINAL))
     assert "$" not in told and "\n" not in told
     assert json.loads(told) == {"words": words, "term": "xterm", "tests": False}
     for wrong in (["a\0b"], [1], [None]):
         with pytest.raises(NodeError, match="the command is none"):
-            oneoff.request(wrong, None)
+            oneoff.request(HOME, asked(wrong))
 
 
 def test_its_service_is_cut_off_as_the_apps_web_processes_are():

@@ -63,6 +63,7 @@ def test_the_four_forms(gitdeploy, shop):
     assert gitdeploy("run", "/", cwd="shop") == "hello\n"
     assert gitdeploy("run", "bin/sort.sh", "x", cwd="shop", status=3, PYTEST_VERSION="9") == "plum x not inherited\n"
     assert gitdeploy("run", "shop", "builtins:str", "apples") == "apples\n"
+    assert "['--', '-a', '--']" in gitdeploy("run", "shop", "bin/show.py", "--", "-a", "--", status=7)
     assert "['a']" in gitdeploy("run", ".", "bin/show.py", "a", cwd="shop", status=7)
 
 
@@ -92,7 +93,7 @@ def test_which_word_is_the_directory(gitdeploy, shop, files):
         "run", "nothing", cwd="shop", status=1
     )
     assert "the command is empty" in gitdeploy("run", "shop", status=1)
-    assert "usage: run [DIR] COMMAND" in gitdeploy("run", status=2)
+    assert "usage: run [--remote REMOTE] [DIR] COMMAND" in gitdeploy("run", status=2)
     files({"shop/app.yaml": YAML + "pats: x\n"})
     assert 'app.yaml:6: unknown key "pats"' in gitdeploy("run", "shop", "/", status=1)
 
