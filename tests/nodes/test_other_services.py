@@ -264,7 +264,10 @@ def test_nobody_else_answers_where_a_service_does(yard, shop, burglar, unit, por
     """While it is being started anew its port is anybody's: who listens there would be told the passwords of those who come."""
     number = shop.environ()[port]
     yard.node.ssh("systemctl", "stop", unit, limit=120)
-    made = "exec('global socket, held; import socket; held = socket.socket()') or "
+    made = (
+        "exec('global socket, held; import socket; held = socket.socket();"
+        " held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)') or "  # as if no client had been there a moment ago
+    )
     assert burglar.do(f"{made}(held.bind(('127.0.0.1', {number})), held.listen())") == [None, None]
     connect = "exec('global socket; import socket') or socket.create_connection"
     found = shop.do(f"{connect}(('127.0.0.1', {number}), 2)")
