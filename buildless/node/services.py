@@ -80,6 +80,8 @@ def settle_services(
         if not same or not accounts.service_called(account.service).is_finished(home, before):
             yield from make(home, account, timeout, live=True)
             changed.append(account.service)
+    with alone(layout):
+        firewall.install(layout, ())  # an earlier set-up may have had other rules
     return {"changed": changed}
 
 

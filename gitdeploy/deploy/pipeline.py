@@ -237,11 +237,11 @@ class Deploy(Attempt):
         return self.set_plan(plan)
 
     def check_names(self, plan: Plan) -> None:
-        """Refuse locations and addresses that are another's."""
+        """Refuse locations that are another's; and addresses, of who pushes: what was accepted once stays, whatever others do."""
         for on in self.nodes.nodes:
             if problem := stages.taken(plan, on.facts):
                 raise Refused(problem)
-            if problems := mail.refused(plan, self.config.mail, on.facts):
+            if self.source == "git push" and (problems := mail.refused(plan, self.config.mail, on.facts)):
                 raise Refused(problems[0], *problems[1:])
 
     def release_of(self, plan: Plan) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet import protocol
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ..errors import Refused
@@ -18,6 +19,7 @@ from .node import Say
 ENDS = 5.0  # seconds that an agent gets to end by itself
 STALE = 75  # the exit code of one that has done nothing, as the machine has been set up anew since it was started
 EXPECTED = 600.0  # seconds that an agent waits for a session which may come
+log = Logger()
 
 
 class Agent(protocol.ProcessProtocol):
@@ -102,8 +104,12 @@ class Agents:
         self.timer: Any = None
 
     def expect(self) -> None:
-        """Have one wait, for `EXPECTED` seconds."""
-        agent = self.take()
+        """Have one wait, for `EXPECTED` seconds. Where there can be none it is started when it is wanted."""
+        try:
+            agent = self.take()
+        except OSError as error:
+            log.warn("no agent can wait: {error}", error=str(error))
+            return
         self.waiting, self.timer = agent, self.reactor.callLater(EXPECTED, self.drop)
 
     def take(self) -> Agent:
@@ -151,6 +157,7 @@ class AgentSession:
         try:
             answer = await self.agent.ask(verb, request, say)
             if self.agent.ended == STALE:
+                self.agents.drop()  # what waits was started before, too
                 self.agent = self.agents.take()
                 answer = await self.agent.ask(verb, request, say)
         except CancelledError:

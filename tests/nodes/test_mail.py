@@ -245,6 +245,17 @@ def test_a_switch_changes_who_gets_it_and_what_is_taken(app: App, node: Node) ->
         send(node, "any@new.example.com", "New")
 
 
+def test_what_was_accepted_once_stays_when_the_domain_is_given_to_another(app: App, server: Server) -> None:
+    settings = (server.home / "gitdeploy.yaml").read_text()
+    with server.settings(settings + "mail: {shop.example.com: postother}\n"):
+        app.commit("Once more", files("three"))
+        assert app.push().refused(
+            "app.yaml:4: mail: tickets@shop.example.com is mail for shop.example.com, which gitdeploy.yaml gives to postother"
+        )
+        app.git("reset", "-q", "--hard", "HEAD^")
+        app.server.ssh("redeploy", app.name).ok()
+
+
 def test_after_destroy_nothing_is_left_of_it(app: App, node: Node) -> None:
     app.server.ssh("destroy", "--confirm", app.name, app.name, limit=120).ok()
     with pytest.raises(smtplib.SMTPRecipientsRefused):

@@ -18,6 +18,7 @@ class FakeNode:
 
     def __init__(self, name, down=None):
         self.name, self.down, self.ended = name, down, False
+        self.setup, self.expected = "2", False
 
     async def reach(self):
         return self.down
@@ -27,6 +28,9 @@ class FakeNode:
 
     def close(self):
         self.ended = True
+
+    def expect(self):
+        self.expected = True
 
 
 @pytest.fixture
@@ -155,3 +159,11 @@ def test_one_that_is_late_lets_nobody_in_before_it_has_what_is_live(site, monkey
     assert said == [" !     web2 answers nobody yet (gone); it does as soon as it can"] and nodes.names == "web1"
     nodes.close(rejoin=True)
     assert sorted(rejoined) == ["web2", "web3"]
+
+
+def test_the_next_deploy_is_expected_where_nobody_has_to_set_up_anew(site):
+    nodes, _ = of(site, FakeNode("web1"), FakeNode("web2"), FakeNode("web3"))
+    nodes.nodes[0].facts, nodes.nodes[1].facts = {"setup": "2"}, {"setup": "1"}
+    nodes.close(rejoin=False)
+    assert [on.node.expected for on in nodes.nodes] == [True, False, False]
+    assert all(on.node.ended for on in nodes.nodes)

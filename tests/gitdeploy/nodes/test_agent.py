@@ -154,6 +154,25 @@ def test_a_machine_that_was_set_up_meanwhile_gets_another_agent(session):
     assert found == [{"versions": []}]
 
 
+def test_what_waited_is_as_old_as_the_one_that_was_asked(agents, session):
+    found, first = asking(session, app="shop"), session.agent
+    agents.expect()
+    waiting = agents.waiting
+    ends(first, STALE)
+    assert waiting.transport.closed and session.agent not in (first, waiting)
+    tell(session, id=1, ok={})
+    assert found == [{}]
+
+
+def test_where_no_agent_can_wait_none_does(agents):
+    def start():
+        raise BlockingIOError("no process to be had")
+
+    agents.start = start
+    agents.expect()
+    assert agents.waiting is None and agents.reactor.getDelayedCalls() == []
+
+
 def test_rsync_gets_the_names_on_its_input(session):
     Deferred.fromCoroutine(session.send("/stage", ["a", "#b"], "/srv/x", 10.0, print))
     [(argv, stdin)] = session.runner.commands
