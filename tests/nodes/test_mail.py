@@ -250,7 +250,7 @@ def test_what_was_accepted_once_stays_when_the_domain_is_given_to_another(app: A
     with server.settings(settings + "mail: {shop.example.com: postother}\n"):
         app.commit("Once more", files("three"))
         assert app.push().refused(
-            "app.yaml:4: mail: tickets@shop.example.com is mail for shop.example.com, which gitdeploy.yaml gives to postother"
+            "app.yaml:6: mail: tickets@shop.example.com is mail for shop.example.com, which gitdeploy.yaml gives to postother"
         )
         app.git("reset", "-q", "--hard", "HEAD^")
         app.server.ssh("redeploy", app.name).ok()
