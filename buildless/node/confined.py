@@ -24,6 +24,7 @@ def run(layout: Layout, app: str, **request: Any) -> Stream:
     """
     home, asked = layout.app(app), oneoff.Asked(**request)
     terminal = asked.terminal
+    oneoff.let_in(home, asked)
     directory, told = oneoff.directory_of(home, asked), oneoff.request(home, asked)
     record = releases.record(home, directory.name) or {}
     unit = systemd.oneoff(home.name, secrets.token_hex(4))
@@ -33,6 +34,9 @@ def run(layout: Layout, app: str, **request: Any) -> Stream:
         f"Description={home.name}: a command that somebody runs",
         f"RuntimeMaxSec={asked.timeout + SLACK:g}",  # where this process is killed, and cannot end it
         *([f"InaccessiblePaths=-{home.state}"] if asked.tests else []),
+        *(
+            [] if asked.release else [f"AssertPathExists=!{home.held}"]
+        ),  # `hold` marks first, and ends then what is there
     ]
 
     def start(inner: int) -> subprocess.Popen[bytes]:

@@ -61,6 +61,7 @@ def run(layout: Layout, app: str, **said: Any) -> Stream:
     asked = Asked(**said)
     terminal = asked.terminal
     home = layout.app(app)
+    let_in(home, asked)
     directory, told = directory_of(home, asked), request(home, asked)
     environ = {"PATH": os.defpath, "LANG": "C.UTF-8", "PYTHONPATH": str(layout.root / "lib")}
     argv = (asked.python, "-m", "buildless.oneoff", str(directory), told)
@@ -72,6 +73,12 @@ def run(layout: Layout, app: str, **said: Any) -> Stream:
         )
 
     return Stream(lambda: attend(start, end, terminal, asked.timeout))
+
+
+def let_in(home: AppLayout, asked: Asked) -> None:
+    """Raises NodeError while nobody may write but a deploy, whose commands are of a release that they name."""
+    if asked.release is None and home.held.exists():
+        raise NodeError(f"the data of {home.name} are being brought up to date; run it after that")
 
 
 def directory_of(home: AppLayout, asked: Asked) -> Path:

@@ -24,6 +24,8 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def run(call: DevelopCall) -> int:
     words = call.args.words
+    if words[0].startswith("--remote="):
+        words = ["--remote", words[0].partition("=")[2], *words[1:]]
     if words[0] != "--remote":
         directory, words = split(words, call.directory)
         enter(Development.find(directory, call.environ), words)

@@ -37,6 +37,24 @@ found = os.stat(sys.argv[1])
 print(pwd.getpwuid(found.st_uid).pw_name, oct(found.st_mode), os.access(sys.argv[1], os.W_OK), flush=True)
 time.sleep(float(sys.argv[2]))
 """
+MARKED_MEANWHILE = """\
+import sys
+sys.path.append("/usr/lib/gitdeploy")
+from pathlib import Path
+from buildless.node import confined, oneoff
+from buildless.node.layout import Layout
+
+def let_in(home, asked):
+    let_in_before(home, asked)
+    if sys.argv[2:]:
+        home.held.touch()
+
+let_in_before, oneoff.let_in = oneoff.let_in, let_in
+words = ["bash", "-c", "echo it runs"]
+found = confined.run(Layout(Path("/")), sys.argv[1], python="/usr/bin/python3", words=words, terminal=None, timeout=9)
+sys.exit(found.run())
+"""
+"""A hold that comes just after the look whether there is one."""
 SIZE_OF_ALL = ("User", "Group", "UMask", "MemoryMax", "OOMPolicy", "KillMode")
 
 
@@ -241,3 +259,18 @@ def test_another_node_runs_it_while_one_is_away(server: Server, app: App, web: l
         assert alice(server).ssh("run", "toolbox", "/").ok().out == "one\n"
     finally:
         web[0].mend()
+
+
+def test_no_command_begins_while_nobody_is_let_in(app: App, web: list[Node]) -> None:
+    held = web[0].root / "srv/apps" / app.name / "releases" / "held"
+    asked = ("python3", "-c", MARKED_MEANWHILE, app.name)
+    assert web[0].ssh(*asked) == "it runs\n"
+    try:
+        assert web[0].ssh(*asked, "marked", check=False) == "" and held.exists()
+        assert "are being brought up to date; run it after that" in web[0].ssh(*asked, check=False)
+        refused = app.server.ssh("run", app.name, "bash", "-c", "'echo it runs'")
+        assert refused.status == 1 and "are being brought up to date; run it after that" in refused.err
+        assert not [unit for unit in units(web[0]) if app.name in unit]
+    finally:
+        held.unlink(missing_ok=True)
+    assert app.server.ssh("run", app.name, "bash", "-c", "'echo it runs'").ok().out == "it runs\n"

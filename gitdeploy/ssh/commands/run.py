@@ -14,7 +14,7 @@ from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 
 from ...errors import BadName, Refused
-from ...names import Place
+from ...names import Place, spell
 from ...nodes.node import Node
 from ...nodes.oneoff import Lines, OneOff
 from .call import Call, CommandSpec, app
@@ -48,10 +48,14 @@ async def begin(call: Call, words: Sequence[str], files: str | None = None) -> i
     call.site.existing(place.app)
     if not 0 < call.args.timeout <= DAY:
         raise BadName(f"--timeout {call.args.timeout:g}: write seconds, at most {DAY:g}")
-    if call.site.held(place) is not None:
-        raise Refused(
-            f"the data of {place} are being brought up to date; what is written now may be lost: run it after that"
-        )
+    if (held := call.site.held(place)) is not None:
+        if any(one.place == place for one in call.site.active):
+            raise Refused(
+                f"the data of {place} are being brought up to date; what is written now may be lost: run it after that"
+            )
+        name = spell(place, call.site.config.default_environment)
+        there = f": restore --kept {held.backup} --confirm {name} {name}" if held.backup else ""
+        raise Refused(f"an update was cut short, and the data as they were are not back yet; restore them{there}")
     name, _, directory = (files or "").rpartition("/")
     node = await reached(call, place, name)
     terminal = call.io.terminal

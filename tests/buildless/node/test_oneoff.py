@@ -48,6 +48,16 @@ def test_what_is_asked_for_means_nothing_to_systemd():
             oneoff.request(HOME, asked(wrong))
 
 
+def test_while_nobody_is_let_in_only_a_deploy_runs_commands(tmp_path):
+    home = Layout(tmp_path).app("shop")
+    home.releases.mkdir(parents=True)
+    oneoff.let_in(home, asked(["x"]))
+    home.held.touch()
+    oneoff.let_in(home, asked(["x"], release="v2"))
+    with pytest.raises(NodeError, match="the data of shop are being brought up to date; run it after that"):
+        oneoff.let_in(home, asked(["x"]))
+
+
 def test_its_service_is_cut_off_as_the_apps_web_processes_are():
     app = Layout(Path("/")).app("shop.staging")
     said = properties(app, WEB)

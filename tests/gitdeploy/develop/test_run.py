@@ -94,6 +94,8 @@ def test_which_word_is_the_directory(gitdeploy, shop, files):
     )
     assert "the command is empty" in gitdeploy("run", "shop", status=1)
     assert "usage: run [--remote REMOTE] [DIR] COMMAND" in gitdeploy("run", status=2)
+    for words in (("--remote", "nowhere", "x"), ("--remote=nowhere", "x")):
+        assert "git does not say where the server is" in gitdeploy("run", *words, status=1)
     files({"shop/app.yaml": YAML + "pats: x\n"})
     assert 'app.yaml:6: unknown key "pats"' in gitdeploy("run", "shop", "/", status=1)
 
