@@ -10,7 +10,9 @@ import fcntl
 import os
 import secrets
 import signal
+import stat
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import List, Tuple
@@ -20,6 +22,10 @@ from buildless.node import stream
 from buildless.node.layout import AppLayout, Layout
 from buildless.node.stream import LATE, Stream
 from buildless.node.versions import remove_tree
+
+NEW = 60.0  # seconds
+INSIDE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+"""How a directory of the app's is opened: a link that was put in its place is none."""
 
 
 def files(layout: Layout, app: str, *, timeout: float) -> Stream:
@@ -36,18 +42,39 @@ def files(layout: Layout, app: str, *, timeout: float) -> Stream:
 def words_with(home: AppLayout, words: List[str], name: str) -> List[str]:
     """The words of a command with the paths of the files that were sent: each is put behind the word that it is for.
 
-    Words are counted from 0. Raises NodeError where there are no such files, or one is for no word.
+    Words are counted from 0. Raises NodeError where there are no such files, or not one for each word that has some. Root asks this
+    of a directory that is the app's: no link in it is followed.
     """
     directory = home.sent(name)
-    if not directory.is_dir():
-        raise NodeError("the files that were sent are gone; send them again")
     found = list(words)
-    for path in directory.glob("*/*"):
-        number = path.parent.name
-        if not (number.isdecimal() and int(number) < len(found)):
-            raise NodeError(f"{number!r} in the archive is no number of a word of the command; send the files again")
-        found[int(number)] += str(path)
+    numbers = {str(number) for number in range(len(found))}
+    try:
+        top = os.open(directory, INSIDE)
+    except OSError:
+        raise NodeError("the files that were sent are gone; send them again") from None
+    try:
+        for number in os.listdir(top):
+            if number not in numbers:
+                raise NodeError(
+                    f"{number!r} in the archive is no number of a word of the command; send the files again"
+                )
+            found[int(number)] += f"{directory}/{number}/{only_file(top, number)}"
+    finally:
+        os.close(top)
     return found
+
+
+def only_file(top: int, number: str) -> str:
+    """The name of the one file in the directory `number` of the open directory `top`. Raises NodeError if it has anything else."""
+    with suppress(OSError):
+        inside = os.open(number, INSIDE, dir_fd=top)
+        try:
+            names = os.listdir(inside)
+            if len(names) == 1 and stat.S_ISREG(os.lstat(names[0], dir_fd=inside).st_mode):
+                return names[0]
+        finally:
+            os.close(inside)
+    raise NodeError(f"{number!r} in the archive is no directory with one file; send the files again")
 
 
 def keep(home: AppLayout, timeout: float) -> int:
@@ -69,6 +96,8 @@ def keep(home: AppLayout, timeout: float) -> int:
             pass
         return 0
     finally:
+        for one in (signal.SIGTERM, signal.SIGALRM):  # they say that it is over, which it is
+            signal.signal(one, signal.SIG_IGN)
         remove_tree(directory)
         os.close(lock)
 
@@ -86,8 +115,10 @@ def make(home: AppLayout) -> Tuple[Path, int]:
 
 def sweep(home: AppLayout) -> None:
     """Delete what is left of those who were killed, or lost their power: nobody holds its lock."""
-    for path in home.cache.glob("run-*"):
+    for path in [*home.cache.glob("run-*"), *home.cache.glob(".run-*")]:
         with suppress(OSError):  # somebody does, or it has gone meanwhile
+            if path.name[0] == "." and time.time() - path.lstat().st_mtime < NEW:
+                continue  # it may not be locked yet
             lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,6 +14,8 @@ import stat
 from pathlib import Path
 from typing import Callable, Dict, Iterable, List, NamedTuple, Set, Tuple
 
+from buildless.node import tool
+
 CHANGED = ("the tree that arrived has the id", "the version to begin with is not whole")
 """How the refusals begin that may be for what was here before: the server sends all of it then."""
 CHUNK = 1 << 20  # bytes
@@ -222,6 +224,8 @@ def remove_tree(top: Path) -> None:
         return
     try:
         shutil.rmtree(top)
+    except RecursionError:  # an app may have one directory in another as often as it likes
+        tool.run(("rm", "--recursive", "--force", "--", str(top)))
     except PermissionError:
         for directory, _, _ in os.walk(top):
             os.chmod(directory, 0o755)

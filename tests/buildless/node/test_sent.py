@@ -122,6 +122,42 @@ def test_what_is_sent_stays_in_its_place(home: AppLayout, agent: Agent) -> None:
     assert "the files did not arrive whole" in above.end()[1] and left(home) == [name]
 
 
+@pytest.mark.parametrize(
+    "what", ["a link to a directory", "a link to a file", "two files", "none", "a file", "written otherwise"]
+)
+def test_a_number_is_a_directory_with_one_file(home: AppLayout, agent: Agent, what: str) -> None:
+    """The archive is anybody's, and the directory is the app's: root looks at it, and would say what is elsewhere."""
+    name = agent.send(archive({"0/a.csv": b"plums"}))
+    top, other = home.sent(name), home.node.root / "other"
+    other.mkdir()
+    (other / "hidden.txt").write_text("another app's")
+    if what == "a link to a directory":
+        (top / "1").symlink_to(other)
+    elif what == "a file":
+        (top / "1").write_text("pears")
+    elif what == "written otherwise":
+        (top / "00").mkdir()
+        (top / "00/b.csv").write_text("pears")
+    else:
+        (top / "1").mkdir()
+        if what == "a link to a file":
+            (top / "1/a.csv").symlink_to(other / "hidden.txt")
+        elif what == "two files":
+            (top / "1/a.csv").write_text("pears")
+            (top / "1/b.csv").write_text("pears")
+    number, why = ("00", "no number of a word") if what == "written otherwise" else ("1", "no directory with one file")
+    with pytest.raises(NodeError, match=f"'{number}' in the archive is {why}.*send the files again"):
+        sent.words_with(home, ["x", ""], name)
+
+
+def test_a_link_is_no_directory_of_files(home: AppLayout) -> None:
+    (home.node.root / "other/1").mkdir(parents=True)
+    (home.node.root / "other/1/hidden.txt").write_text("another app's")
+    home.sent("run-0123456789abcdef").symlink_to(home.node.root / "other")
+    with pytest.raises(NodeError, match="the files that were sent are gone"):
+        sent.words_with(home, ["x", ""], "run-0123456789abcdef")
+
+
 def test_its_time_is_limited(home: AppLayout) -> None:
     agent = Agent(home, timeout=0.2)
     assert agent.process.wait(60) == 124 and left(home) == []
@@ -137,3 +173,22 @@ def test_what_the_killed_have_left_goes_with_the_next_and_nothing_else_does(home
     assert sorted(left(home)) == sorted([name, gone])
     sent.sweep(home)
     assert left(home) == [name]
+
+
+def test_what_was_left_half_made_or_deep_is_deleted_by_the_next(home: AppLayout) -> None:
+    old, new = home.cache / ".run-0123456789abcdef", home.cache / ".run-fedcba9876543210"
+    old.mkdir()
+    os.utime(old, (1, 1))
+    new.mkdir()
+    deep = home.sent("run-0123456789abcdef")
+    deep.mkdir()
+    inside = os.open(deep, os.O_RDONLY)
+    for _ in range(1500):  # more than Python calls itself
+        os.mkdir("d", dir_fd=inside)
+        above, inside = inside, os.open("d", os.O_RDONLY, dir_fd=inside)
+        os.close(above)
+    os.close(inside)
+    agent = Agent(home)
+    name = agent.send(archive({"1/a.csv": b"plums"}))
+    assert sorted(left(home)) == [new.name, name]
+    assert agent.end() == (0, "")
