@@ -18,6 +18,9 @@ CommandLine = Tuple[str, ...]
 MOMENTS = ("install", "before_update", "before_delete", "check_environment", "health_check", "unit_test")
 """The keys of app.yaml that name a command and nothing else; `update` can say more."""
 
+HELD = "its data are being brought up to date, and what is written now may be lost; run it after that"
+"""Why nobody may run a command while an exclusive update lets nobody in."""
+
 
 @dataclass(frozen=True)
 class Update:

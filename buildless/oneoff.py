@@ -1,8 +1,9 @@
 """``python3 -m buildless.oneoff RELEASE_DIR JSON``: becomes a command of a release, in the environment of its processes.
 
 JSON has `words`, the command, and `term`, the kind of the terminal that is standard input, or null. Without words it is a Python to
-type into. With `tests` it has the environment of the application's own tests, which knows of no services. Exit status 127 for a
-command that names nothing, otherwise the command's own.
+type into. With `tests` it has the environment of the application's own tests, which knows of no services. `held` is a file that is
+there while no command may begin. Exit status 127 for a command that names nothing, 1 for one that may not begin, otherwise the
+command's own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from buildless.command import LIBRARY, MODULE, Command, Job, argv, parse_command
 from buildless.command import start as start_directory
 from buildless.environ import with_libraries
 from buildless.errors import CommandError
+from buildless.lifecycle import HELD
 from buildless.package import AppPackage
 
 NOT_FOUND = 127
@@ -27,6 +29,8 @@ CONSOLE = "buildless.console"
 
 def main() -> None:
     told = json.loads(sys.argv[2])
+    if "held" in told and os.path.exists(told["held"]):
+        sys.exit(f"gitdeploy: {HELD}")
     if told["term"] is not None:
         take_terminal()
     start(Path(sys.argv[1]), told)

@@ -34,9 +34,6 @@ def run(layout: Layout, app: str, **request: Any) -> Stream:
         f"Description={home.name}: a command that somebody runs",
         f"RuntimeMaxSec={asked.timeout + SLACK:g}",  # where this process is killed, and cannot end it
         *([f"InaccessiblePaths=-{home.state}"] if asked.tests else []),
-        *(
-            [] if asked.release else [f"AssertPathExists=!{home.held}"]
-        ),  # `hold` marks first, and ends then what is there
     ]
 
     def start(inner: int) -> subprocess.Popen[bytes]:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 from buildless.errors import NodeError
+from buildless.lifecycle import HELD
 from buildless.node import stream
 from buildless.node.layout import AppLayout, Layout
 from buildless.node.sent import words_with
@@ -76,9 +77,12 @@ def run(layout: Layout, app: str, **said: Any) -> Stream:
 
 
 def let_in(home: AppLayout, asked: Asked) -> None:
-    """Raises NodeError while nobody may write but a deploy, whose commands are of a release that they name."""
+    """Raises NodeError while nobody may write but a deploy, whose commands are of a release that they name.
+
+    It looks once more when it has begun (buildless/oneoff.py): `hold` marks first, and then ends what has begun.
+    """
     if asked.release is None and home.held.exists():
-        raise NodeError(f"the data of {home.name} are being brought up to date; run it after that")
+        raise NodeError(HELD)
 
 
 def directory_of(home: AppLayout, asked: Asked) -> Path:
@@ -96,6 +100,8 @@ def request(home: AppLayout, asked: Asked) -> str:
     words = asked.words if asked.files is None else words_with(home, asked.words, asked.files)
     term = str(asked.terminal["term"]) if asked.terminal else None
     told = {"words": words, "term": term, "tests": bool(asked.tests)}
+    if asked.release is None:
+        told["held"] = str(home.held)
     return json.dumps(told).replace("$", "\\u0024")
 
 

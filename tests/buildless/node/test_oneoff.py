@@ -42,7 +42,7 @@ def test_what_is_asked_for_means_nothing_to_systemd():
     words = ["bin/x.py", "$HOME", "${PATH}", "%i", "; id", "'\"\n"]
     told = oneoff.request(HOME, asked(words, terminal=TERMINAL))
     assert "$" not in told and "\n" not in told
-    assert json.loads(told) == {"words": words, "term": "xterm", "tests": False}
+    assert json.loads(told) == {"words": words, "term": "xterm", "tests": False, "held": str(HOME.held)}
     for wrong in (["a\0b"], [1], [None]):
         with pytest.raises(NodeError, match="the command is none"):
             oneoff.request(HOME, asked(wrong))
@@ -54,7 +54,7 @@ def test_while_nobody_is_let_in_only_a_deploy_runs_commands(tmp_path):
     oneoff.let_in(home, asked(["x"]))
     home.held.touch()
     oneoff.let_in(home, asked(["x"], release="v2"))
-    with pytest.raises(NodeError, match="the data of shop are being brought up to date; run it after that"):
+    with pytest.raises(NodeError, match="its data are being brought up to date"):
         oneoff.let_in(home, asked(["x"]))
 
 
