@@ -45,7 +45,7 @@ class Failsafe:
         self.present: Set[int] = set()  # threads between pre_request and post_request
         self.doors: List[Door] = []
         self.leaving = threading.Event()
-        self.answers, self.most = itertools.count(1), 0
+        self.requests, self.most = itertools.count(1), 0
         self.loaded = False
         self.recycle_above = limits.recycle
         self.shed = 0
@@ -96,6 +96,8 @@ class Failsafe:
         self.present.add(threading.get_ident())
         if self.sleep is not None:
             self.sleep.touch()
+        if next(self.requests) == self.most:
+            self.stop_accepting()
 
     def post_request(self, worker: Any, req: Any, environ: Any, resp: Any) -> None:
         if resp is not None and resp.headers_sent:
@@ -107,8 +109,6 @@ class Failsafe:
         size = resident()
         if size > self.recycle_above and not self.leaving.is_set():
             say(f"process {os.getpid()} has grown to {size // 1_000_000} MB and is replaced")
-            self.stop_accepting()
-        if next(self.answers) == self.most:
             self.stop_accepting()
 
     # What goes around the application.
