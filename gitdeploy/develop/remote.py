@@ -89,7 +89,9 @@ async def git(call: DevelopCall, directory: Path, *words: str) -> str:
     try:
         out = await call.runner.run(Command(("git", *words), call.environ, str(directory)), timeout=LIMIT)
     except CommandFailed as error:
-        raise Refused("git does not say where the server is; name a remote that is there: git remote -v", *error.details[1:]) from error
+        raise Refused(
+            "git does not say where the server is; name a remote that is there: git remote -v", *error.details[1:]
+        ) from error
     return os.fsdecode(out)
 
 
