@@ -31,11 +31,11 @@ if status and not os.path.exists(os.environ["CONFIG_FILES"] + "/well"):
 """
 MAIL = """\
 services: files
-locations: shop.example.com, new.example.com
+locations: post.example.com, new.example.com
 mail:
-  Tickets@shop.example.com: bin/receive.py
-  "ticket-*@shop.example.com": {run: bin/receive.py, timeout: 2s}
-  "slow-*@shop.example.com": bin/receive.py
+  Tickets@post.example.com: bin/receive.py
+  "ticket-*@post.example.com": {run: bin/receive.py, timeout: 2s}
+  "slow-*@post.example.com": bin/receive.py
 """
 
 
@@ -96,12 +96,12 @@ def queue(node: Node) -> str:
 
 
 def test_a_message_is_on_the_standard_input_of_the_command(app: App, node: Node) -> None:
-    send(node, "tickets@shop.example.com", "Fire")
+    send(node, "tickets@post.example.com", "Fire")
     eventually(
         "it is there",
-        lambda: messages(node) == ["Fire alice@example.org tickets@shop.example.com production v1 one app-postshop"],
+        lambda: messages(node) == ["Fire alice@example.org tickets@post.example.com production v1 one app-postshop"],
     )
-    send(node, "Ticket-7@SHOP.example.com", "Seven", sender="")
+    send(node, "Ticket-7@POST.example.com", "Seven", sender="")
     eventually("it is there", lambda: len(messages(node)) == 2)
     assert messages(node)[1].startswith("Seven  Ticket-7@")
     eventually("the queue is empty", lambda: "Mail queue is empty" in queue(node))
@@ -109,16 +109,16 @@ def test_a_message_is_on_the_standard_input_of_the_command(app: App, node: Node)
     in_files = ("grep", "-rhs", " live mail | took Seven", "/var/log/apps", "/var/log/gitdeploy")
     eventually("it is in the file", lambda: node.ssh(*in_files, check=False))
     assert node.ssh(
-        "postmap", "-q", "ticket-1@shop.example.com", "regexp:/etc/postfix/gitdeploy-recipients"
+        "postmap", "-q", "ticket-1@post.example.com", "regexp:/etc/postfix/gitdeploy-recipients"
     ).strip() == ("gitdeploy-postshop:")
 
 
 @pytest.mark.parametrize(
-    "to", ["nobody@shop.example.com", "x@example.net", "root", "tickets%example.net@shop.example.com",
-           "@shop.example.com:x@example.net", "tickets@shop.example.com.example.net", "root@localhost"]
+    "to", ["nobody@post.example.com", "x@example.net", "root", "tickets%example.net@post.example.com",
+           "@post.example.com:x@example.net", "tickets@post.example.com.example.net", "root@localhost"]
 )  # fmt: skip
 def test_nothing_else_is_taken_whoever_it_is_from(app: App, node: Node, to: str) -> None:
-    for sender in ("alice@example.org", "tickets@shop.example.com", "root", ""):
+    for sender in ("alice@example.org", "tickets@post.example.com", "root", ""):
         with smtplib.SMTP(node.address, 25, timeout=30) as client:
             client.ehlo("mail.example.org")
             client.mail(sender)
@@ -131,17 +131,17 @@ def test_nothing_else_is_taken_whoever_it_is_from(app: App, node: Node, to: str)
 
 
 def test_one_that_is_refused_comes_back_with_the_reason(app: App, node: Node) -> None:
-    send(node, "tickets@shop.example.com", "Full", sender="ticket-back@shop.example.com", status="1")
+    send(node, "tickets@post.example.com", "Full", sender="ticket-back@post.example.com", status="1")
     eventually(
         "it is back", lambda: any(line.startswith("Undelivered Mail Returned to Sender  ") for line in messages(node))
     )
     back = node.ssh("cat", "/var/lib/apps/postshop/files/back")
-    assert "To: ticket-back@shop.example.com" in back and "Command output: no room for Full" in back
+    assert "To: ticket-back@post.example.com" in back and "Command output: no room for Full" in back
     assert "Mail queue is empty" in queue(node)
 
 
 def test_one_that_is_to_come_later_stays_in_the_queue_until_it_is_taken(app: App, node: Node) -> None:
-    send(node, "tickets@shop.example.com", "Later", status="75")
+    send(node, "tickets@post.example.com", "Later", status="75")
     eventually("it is kept", lambda: "no room for Later" in queue(node))
     node.ssh("postqueue", "-f")
     eventually("it is tried again", lambda: len([line for line in messages(node) if line.startswith("Later ")]) == 2)
@@ -152,7 +152,7 @@ def test_one_that_is_to_come_later_stays_in_the_queue_until_it_is_taken(app: App
 
 
 def test_one_that_takes_too_long_is_ended_and_kept(app: App, node: Node) -> None:
-    send(node, "ticket-1@shop.example.com", "Slow", status="slow")
+    send(node, "ticket-1@post.example.com", "Slow", status="slow")
     eventually("it is kept", lambda: "it was not done within 2 s" in queue(node))
     assert not node.ssh("pgrep", "-f", "bin/receive.py", check=False).strip()
     node.ssh("postsuper", "-d", "ALL")
@@ -164,7 +164,7 @@ def test_an_app_whose_commands_hang_keeps_no_other_apps_mail(app: App, other: Ap
         return node.ssh("systemctl", "list-units", *units).splitlines()
 
     for number in range(12):  # as many addresses: postfix begins with five messages at a time to one
-        send(node, f"slow-{number}@shop.example.com", "Hangs", status="slow")
+        send(node, f"slow-{number}@post.example.com", "Hangs", status="slow")
     eventually("as many as may be are there", lambda: len(taking()) == 10)
     send(node, "any@postother.localhost", "Quick")
     eventually("it is there", lambda: [line.split()[0] for line in messages(node, "postother")] == ["Quick"])
@@ -177,13 +177,13 @@ def test_an_app_whose_commands_hang_keeps_no_other_apps_mail(app: App, other: Ap
 
 def test_what_comes_while_the_app_is_away_is_kept(app: App, node: Node) -> None:
     app.server.ssh("maintenance:on", app.name).ok()
-    send(node, "tickets@shop.example.com", "Closed")
+    send(node, "tickets@post.example.com", "Closed")
     eventually("it is kept", lambda: "the application is out of service" in queue(node))
     app.server.ssh("maintenance:off", app.name).ok()
     flushed(node)
     assert messages(node)[-1].startswith("Closed ")
     node.ssh("systemctl", "stop", "mail-postshop.socket")
-    send(node, "tickets@shop.example.com", "Away")
+    send(node, "tickets@post.example.com", "Away")
     eventually("it is kept", lambda: "the application is not there just now" in queue(node))
     node.ssh("/usr/lib/gitdeploy/boot")  # as after a start of the machine
     flushed(node)
@@ -201,10 +201,10 @@ def flushed(node: Node) -> None:
 
 
 def test_an_address_that_another_app_has_refuses_the_push(app: App, other: App) -> None:
-    for to in ("tickets@shop.example.com", "t*@shop.example.com", "TICKETS@shop.example.com"):
+    for to in ("tickets@post.example.com", "t*@post.example.com", "TICKETS@post.example.com"):
         other.commit("Mail", files("other", f'services: files\nmail: {{"{to}": bin/receive.py}}\n'))
         assert other.push().refused(
-            f"app.yaml:4: mail: {to.lower()} belongs to postshop, which has tickets@shop.example.com; take it out"
+            f"app.yaml:4: mail: {to.lower()} belongs to postshop, which has tickets@post.example.com; take it out"
         )
     other.commit("Mail", files("other", 'services: files\nmail: {"*@example.org": bin/receive.py}\n'))
     assert other.push().refused(
@@ -228,7 +228,7 @@ def test_a_postfix_that_somebody_else_configured_is_left_alone(app: App, node: N
 
 def test_a_switch_changes_who_gets_it_and_what_is_taken(app: App, node: Node) -> None:
     mail = (
-        'services: files\nlocations: shop.example.com, new.example.com\nmail:\n  "*@new.example.com": bin/receive.py\n'
+        'services: files\nlocations: post.example.com, new.example.com\nmail:\n  "*@new.example.com": bin/receive.py\n'
     )
     app.commit("Another address", files("two", mail))
     app.push().ok()
@@ -236,9 +236,9 @@ def test_a_switch_changes_who_gets_it_and_what_is_taken(app: App, node: Node) ->
     eventually("it is there", lambda: messages(node)[-1].startswith("New "))
     assert messages(node)[-1].split()[-3:] == ["v2", "two", "app-postshop"]
     with pytest.raises(smtplib.SMTPRecipientsRefused):
-        send(node, "tickets@shop.example.com", "Old")
+        send(node, "tickets@post.example.com", "Old")
     app.server.ssh("rollback", app.name).ok()
-    send(node, "tickets@shop.example.com", "Old")
+    send(node, "tickets@post.example.com", "Old")
     eventually("it is there", lambda: messages(node)[-1].startswith("Old "))
     assert messages(node)[-1].split()[-2] == "one"
     with pytest.raises(smtplib.SMTPRecipientsRefused):
@@ -247,10 +247,10 @@ def test_a_switch_changes_who_gets_it_and_what_is_taken(app: App, node: Node) ->
 
 def test_what_was_accepted_once_stays_when_the_domain_is_given_to_another(app: App, server: Server) -> None:
     settings = (server.home / "gitdeploy.yaml").read_text()
-    with server.settings(settings + "mail: {shop.example.com: postother}\n"):
+    with server.settings(settings + "mail: {post.example.com: postother}\n"):
         app.commit("Once more", files("three"))
         assert app.push().refused(
-            "app.yaml:6: mail: tickets@shop.example.com is mail for shop.example.com, which gitdeploy.yaml gives to postother"
+            "app.yaml:6: mail: tickets@post.example.com is mail for post.example.com, which gitdeploy.yaml gives to postother"
         )
         app.git("reset", "-q", "--hard", "HEAD^")
         app.server.ssh("redeploy", app.name).ok()
@@ -259,7 +259,7 @@ def test_what_was_accepted_once_stays_when_the_domain_is_given_to_another(app: A
 def test_after_destroy_nothing_is_left_of_it(app: App, node: Node) -> None:
     app.server.ssh("destroy", "--confirm", app.name, app.name, limit=120).ok()
     with pytest.raises(smtplib.SMTPRecipientsRefused):
-        send(node, "tickets@shop.example.com", "Gone")
+        send(node, "tickets@post.example.com", "Gone")
     assert "postshop" not in (node.root / "etc/postfix/gitdeploy-recipients").read_text()
     assert not list((node.root / "etc/systemd/system").glob("mail-postshop*"))
     assert not node.ssh("systemctl", "list-units", "--all", "--plain", "--no-legend", "mail-postshop*").strip()
