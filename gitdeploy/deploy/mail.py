@@ -26,9 +26,8 @@ def refused(plan: Plan, given: Mapping[str, tuple[str, ...]], facts: Mapping[str
 
 def has(plan: Plan, to: str, facts: Mapping[str, Any]) -> str | None:
     """Which other app on the node has an address in common with `to`; None: none has."""
-    for one, owner in facts.get(
-        "mail", {}
-    ).items():  # a node that was set up before there was such a fact says it later
+    there = facts.get("mail", {})  # a node that was set up before there was such a fact says it later
+    for one, owner in there.items():
         if owner != plan.key and both(to, one):
             return f"belongs to {owner}, which has {one}; take it out"
     return None
