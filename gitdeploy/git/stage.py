@@ -12,6 +12,9 @@ from .repository import Repository
 GIT_ENVIRON: Mapping[str, str] = {**BASE_ENVIRON, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
 """The environment of every git of ours: no configuration but the repository's own."""
 
+ALL_CORES = ("-c", "checkout.workers=0")
+"""Many files are written by as many processes as there are cores (git-config(1)): it is the kernel that takes the time."""
+
 
 class Stage:
     """One staging directory: `tree`, the files; `index`, git's index of them; `dirty`, there while they are being written."""
@@ -35,6 +38,7 @@ class Stage:
         dirty.touch()
         argv = (
             "git",
+            *ALL_CORES,
             "--git-dir",
             str(repository.path),
             "--work-tree",

@@ -57,8 +57,8 @@ class Tree:
             fresh = {entry.oid for entry in self.entries} - {entry.oid for entry in known}
 
             def blob(oid: str) -> bytes:
-                found = store[ObjectID(oid.encode())]
-                return found.data if isinstance(found, Blob) else b""
+                kind, raw = store.get_raw(ObjectID(oid.encode()))
+                return raw if kind == Blob.type_num else b""
 
             return inspect.inspect(self.entries, limits, sizes, blob, fresh)
 
