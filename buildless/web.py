@@ -22,9 +22,10 @@ import signal
 import sys
 import termios
 import time
-from importlib.util import find_spec
+from contextlib import contextmanager
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Union
+from typing import Any, Iterator, List, Optional, Sequence, Union
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -47,16 +48,38 @@ NOISE = (
 
 
 class Boot:
-    """What the processes of one web server tell each other, and whoever waits for them, while they load the application."""
+    """What the processes of one web server tell each other, and whoever waits for them, while they load the application.
 
-    def __init__(self, ready_fd: Optional[int], notify: Notify) -> None:
-        self.ready_fd, self.notify = ready_fd, notify
+    `compiled` says whether there is bytecode of the application.
+    """
+
+    def __init__(self, ready_fd: Optional[int], notify: Notify, compiled: bool = True) -> None:
+        self.ready_fd, self.notify, self.compiled = ready_fd, notify, compiled
+        self.lead = os.memfd_create("lead")
         self.loaded = mmap.mmap(-1, 1)  # shared by all processes: whether any has loaded it
         self.token, write = os.pipe()  # one byte: whoever reads it reports the failure
         os.write(write, b"1")
         os.close(write)
         if ready_fd is not None:
             os.set_blocking(ready_fd, False)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Let one process load the application before the others where nothing of it is compiled yet: else each compiles all of it.
+
+        The locks are a process' own (fcntl(2)), so that who dies while it loads lets the others go on.
+        """
+        if self.compiled or self.loaded[0]:
+            yield
+            return
+        try:
+            fcntl.lockf(self.lead, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            fcntl.lockf(self.lead, fcntl.LOCK_SH)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self.lead, fcntl.LOCK_UN)
 
     @property
     def reported(self) -> bool:
@@ -124,15 +147,19 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Any:
         """The application, in a worker. Whatever it raises is reported without the frames of gunicorn."""
         try:
-            self.package.activate()
-            if isinstance(self.failsafe, AsyncFailsafe):
-                return self.failsafe.wrap(self.package.asgi_app)
-            app = self.package.wsgi_app
-            for name in self.around:
-                app = self.package.load_object(name)(app)
-            return self.failsafe.wrap(app)
+            with self.boot.turn():
+                return self.failsafe.wrap(self.application())
         except LoadError as error:
             self.boot.failed(explain(error, self.package.directory))
+
+    def application(self) -> Any:
+        self.package.activate()
+        if isinstance(self.failsafe, AsyncFailsafe):
+            return self.package.asgi_app
+        app = self.package.wsgi_app
+        for name in self.around:
+            app = self.package.load_object(name)(app)
+        return app
 
     def child_exit(self, arbiter: Any, worker: Any) -> None:
         """A process ended. One that dies hard while it loads the application would only do so again."""
@@ -197,7 +224,8 @@ def main(argv: Optional[List[str]] = None, own_ports: bool = False) -> None:
 def run(release: Release, manager: Optional[str], arguments: argparse.Namespace) -> None:
     """Run the web server until it ends."""
     ready = take_descriptors(arguments.fd, arguments.ready_fd)
-    boot = Boot(ready, Notify(manager, release.limits.processes))
+    bytecode = Path(cache_from_source(str(release.package.directory / "app.py"))).parent
+    boot = Boot(ready, Notify(manager, release.limits.processes), bytecode.is_dir())
     logging.getLogger("gunicorn.error").addFilter(quiet)
     kind = AsyncFailsafe if "asgi" in release.package.description.platform else Failsafe
     if kind is AsyncFailsafe and find_spec("uvicorn") is None:

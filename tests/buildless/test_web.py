@@ -56,10 +56,29 @@ def test_a_runner_may_have_any_name(web):
 
 def test_ready_is_said_only_when_the_application_is_loaded(web, home):
     site = web("hostile", processes=2, environ={"LOAD_AFTER": str(home / "gate")})
-    site.said("loading", times=2)
+    site.said("loading")
     assert not site.readable(0.3)
     (home / "gate").touch()
     site.ready(2)
+
+
+def test_one_process_compiles_the_application_for_all(web, home):
+    site = web("hostile", processes=4, environ={"LOAD_AFTER": str(home / "gate")})
+    site.said("loading")
+    assert not site.readable(0.5)
+    assert site.output == "loading\n"
+    (home / "gate").touch()
+    site.ready(4)
+    assert site.output == "loading\n" * 4
+
+
+def test_where_it_is_compiled_all_load_it_at_once(web, home):
+    compiled = home / "pycache" / APPS.relative_to("/") / "hostile"
+    compiled.mkdir(parents=True)
+    site = web("hostile", processes=4, environ={"LOAD_AFTER": str(home / "gate")})
+    site.said("loading", times=4)
+    (home / "gate").touch()
+    site.ready(4)
 
 
 def test_systemd_is_told_when_every_process_has_loaded_the_application(web, home):
@@ -67,7 +86,7 @@ def test_systemd_is_told_when_every_process_has_loaded_the_application(web, home
         manager.bind(str(home / "notify"))
         environ = {"LOAD_AFTER": str(home / "gate")}
         site = web("hostile", processes=2, environ=environ, outside={"NOTIFY_SOCKET": str(home / "notify")})
-        site.said("loading", times=2)
+        site.said("loading")
         manager.settimeout(0.3)
         with pytest.raises(socket.timeout):
             manager.recv(100)
