@@ -107,7 +107,9 @@ class Repository:
                 return
             incoming = DiskObjectStore(quarantine)
             try:
-                yield OverlayObjectStore([repo.object_store, incoming])
+                # a miss costs as much as an object: at a first push the repository has nothing, and is asked last
+                stores = sorted((repo.object_store, incoming), key=lambda store: not store.packs)
+                yield OverlayObjectStore([*stores])
             finally:
                 incoming.close()
 
