@@ -19,7 +19,7 @@ from ..errors import GitdeployError, Refused
 from ..git.configvars import ConfigVars
 from ..git.push import Push, Update
 from ..git.repository import CommitInfo, ReleaseTag
-from ..names import Place
+from ..names import Place, spell
 from ..nodes.node import Node
 from . import gate, mail, stages
 from .attempt import Attempt
@@ -105,10 +105,8 @@ class Deploy(Attempt):
         if self.gate() is None:
             return
         await self.stage("wait", self.wait_for_turn())
-        if self.site.held(self.place) is not None:
-            raise Refused(
-                "an update was cut short, and the data as they were are not back yet; restore them, or push again later"
-            )
+        if (held := self.site.held(self.place)) is not None:
+            raise Refused(held.stuck(spell(self.place, self.site.config.default_environment)))
         self.update = update = self.gate()  # once more: somebody else's first push may have decided the branch
         assert update is not None
         gate.still(update, self.repository.ref(self.place.environment, update.ref))

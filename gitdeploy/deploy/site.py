@@ -43,6 +43,11 @@ class Held:
     commit: str = ""
     backup: str | None = None
 
+    def stuck(self, name: str) -> str:
+        """What to do where no deploy is under way any more that would end it; `name` is what commands call the app."""
+        restore = f"restore them: restore --kept {self.backup} --confirm {name} {name}, or " if self.backup else ""
+        return f"an update was cut short, and the data as they were are not back yet; {restore}push again later"
+
 
 @dataclass
 class Site:

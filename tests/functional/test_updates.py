@@ -198,7 +198,9 @@ def test_data_that_cannot_be_put_back_let_nobody_in_until_they_are(shop: App, tm
     assert said.status == 1
     assert "the data cannot be put back" in said.err
     assert shop.get().status == 503
-    assert shop.push().refused("an update was cut short")
+    advice = f"restore them: restore --kept {kept.stem} --confirm {shop.name} {shop.name}, or push again later"
+    assert f"an update was cut short, and the data as they were are not back yet; {advice}" in shop.push().err
+    assert advice in server.ssh("run", shop.name, "shop.py").err
     server.ssh("restore", "--confirm", shop.name, shop.name, stdin=archive).ok()
     eventually("everybody is let in", lambda: shop.get().status == 200, 30)
     assert orders(shop) == ["one", "two"]

@@ -53,9 +53,7 @@ async def begin(call: Call, words: Sequence[str], files: str | None = None) -> i
             raise Refused(
                 f"the data of {place} are being brought up to date; what is written now may be lost: run it after that"
             )
-        name = spell(place, call.site.config.default_environment)
-        there = f": restore --kept {held.backup} --confirm {name} {name}" if held.backup else ""
-        raise Refused(f"an update was cut short, and the data as they were are not back yet; restore them{there}")
+        raise Refused(held.stuck(spell(place, call.site.config.default_environment)))
     name, _, directory = (files or "").rpartition("/")
     node = await reached(call, place, name)
     terminal = call.io.terminal
