@@ -82,7 +82,8 @@ class Serving:
     async def go_on(self) -> None:
         development = self.served.development
         without = (development.description.static or "static",)
-        watch = await deferToThread(Watch, development.top, without, (development.settings,))
+        own = (development.settings, development.configuration)
+        watch = await deferToThread(Watch, development.top, without, own)
         self.begin()
         try:
             while True:

@@ -19,7 +19,8 @@ State = tuple[int, int, int]
 
 
 class Watch:
-    """The files below `top` that git does not ignore, but for the directories `without`, and the files `beside` it."""
+    """The files below `top` that git does not ignore, but for the directories `without`; and what is `beside` it: files, or
+    directories with all in them."""
 
     def __init__(self, top: Path, without: tuple[str, ...] = (), beside: tuple[Path, ...] = ()) -> None:
         self.top, self.without, self.beside = top, without, beside
@@ -41,8 +42,7 @@ class Watch:
     def all(self) -> dict[str, State]:
         states = dict(self.look())
         for path in self.beside:
-            with suppress(OSError):
-                states[str(path)] = state(path.stat())
+            states.update(outside(path))
         return states
 
     def look(self, below: str = "") -> Iterator[tuple[str, State]]:
@@ -65,6 +65,18 @@ class Watch:
         if path not in self.known:
             self.known[path] = bool(self.ignored.is_ignored(path))
         return self.known[path]
+
+
+def outside(path: Path) -> Iterator[tuple[str, State]]:
+    """A file that is not in the tree, or what is in a directory; of the directory itself only that it is there."""
+    with suppress(OSError):
+        if not path.is_dir():
+            yield str(path), state(path.stat())
+            return
+        yield str(path), (0, 0, path.stat().st_ino)
+        for one in path.iterdir():
+            if not PASSING.fullmatch(one.name):
+                yield from outside(one)
 
 
 def state(found: os.stat_result) -> State:

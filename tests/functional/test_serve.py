@@ -220,6 +220,23 @@ def test_services_and_the_commands_of_its_tests_are_as_they_are_said(desk: Desk)
     assert desk.gitdeploy("test", "one").ok().out.endswith("checked ('one',) 7\n")
 
 
+def test_a_configuration_of_the_developer_counts_when_it_changes(desk: Desk) -> None:
+    mine = desk.home / ".config" / "gitdeploy" / "config" / "shop"
+    tell = HELLO.replace('b"%s"', 'open(os.environ["APP_CONFIG"] + "/greeting", "rb").read()')
+    serving = desk.serve({
+        "app.yaml": f"name: shop\n{PYTHON}config: {{default: conf}}\n", "hello.py": f"import os\n{tell}", "conf/greeting": "one",
+    })  # fmt: skip
+    serving.until("Live: v1")
+    assert desk.get().text == "one"
+    mine.mkdir(parents=True)
+    (mine / "greeting").write_text("two")
+    serving.until("Live: v2")
+    assert f"-----> Changed: {mine}, {mine}/greeting\n" in serving.seen and desk.get().text == "two"
+    (mine / "greeting").write_text("three")
+    serving.until("Live: v3")
+    assert desk.get().text == "three"
+
+
 RECEIVE = """\
 import email, os, sys
 message = email.message_from_file(sys.stdin)

@@ -1,6 +1,7 @@
 """Which changes of a tree count."""
 
 import os
+import shutil
 
 import pytest
 
@@ -54,6 +55,21 @@ def test_a_file_beside_the_tree_that_is_a_link_and_is_not_there_yet(top, tmp_pat
     assert watch.changed() == [str(beside)] and watch.changed() == []
     real.unlink()
     assert watch.changed() == [str(beside)]
+
+
+def test_a_directory_beside_the_tree_that_is_not_there_yet(top, tmp_path_factory):
+    beside = tmp_path_factory.mktemp("elsewhere") / "config" / "shop"
+    watch = Watch(top, (), (beside,))
+    (beside / "keys").mkdir(parents=True)
+    assert watch.changed() == [str(beside), f"{beside}/keys"]
+    (beside / "keys" / "mail").write_text("one")
+    assert watch.changed() == [f"{beside}/keys/mail"]
+    (beside / ".mail.swp").write_text("one")
+    assert watch.changed() == []
+    (beside / "keys" / "mail").write_text("two, longer")
+    assert watch.changed() == [f"{beside}/keys/mail"] and watch.changed() == []
+    shutil.rmtree(beside)
+    assert watch.changed() == [str(beside), f"{beside}/keys", f"{beside}/keys/mail"]
 
 
 @pytest.mark.parametrize(
