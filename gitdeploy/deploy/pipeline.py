@@ -21,7 +21,7 @@ from ..git.push import Push, Update
 from ..git.repository import CommitInfo, ReleaseTag
 from ..names import Place, spell
 from ..nodes.node import Node
-from . import gate, mail, stages
+from . import claims, gate, mail, stages
 from .attempt import Attempt
 from .examination import Examination
 from .lifecycle import Lifecycle
@@ -66,7 +66,6 @@ class Deploy(Attempt):
             self.problem = error  # `prepare` says it: so far nobody listens
         self.update: Update | None = None
         self.push = Push(())
-        self.plan: Plan | None = None
         self.own: Lifecycle | None = None
         self.done = False  # the release is live, or, if that was all, ready to be looked at
 
@@ -232,12 +231,15 @@ class Deploy(Attempt):
         self.report.mask(config.variables)
         plan = examination.plan(commit, self.user, source, config)
         self.report.mask({**secret_variables(plan.services), **config.variables})
-        return self.set_plan(plan)
+        others = [one.plan for one in self.site.active if one.plan is not None]
+        if self.only is None and (problem := claims.contested(plan, others)):
+            raise Refused(problem)
+        return self.set_plan(plan)  # what it wants is kept for it from here on, before the nodes say who has what
 
     def check_names(self, plan: Plan) -> None:
         """Refuse locations that are another's; and addresses, of who pushes: what was accepted once stays, whatever others do."""
         for on in self.nodes.nodes:
-            if problem := stages.taken(plan, on.facts):
+            if problem := claims.taken(plan, on.facts):
                 raise Refused(problem)
             if self.source == "git push" and (problems := mail.refused(plan, self.config.mail, on.facts)):
                 raise Refused(problems[0], *problems[1:])

@@ -171,17 +171,6 @@ def problems(
     return found
 
 
-def taken(plan: Plan, facts: Mapping[str, Any]) -> str | None:
-    """Why the app may not have its locations on a node: another one answers at one of them already."""
-    for host in plan.hosts:
-        owner = facts["hosts"].get(host, plan.key)
-        if owner != plan.key and host == ANY:
-            return f"{owner} answers for all other names there; take default_app out of gitdeploy.yaml, then redeploy {owner}"
-        if owner != plan.key:
-            return f"{host} belongs to {owner}; take it out of the locations in app.yaml"
-    return None
-
-
 def absent(down: Mapping[str, str], missing: int, environment: str) -> str | None:
     """Why a deploy cannot do without the nodes in `down` (name: reason), when so many may be `missing`; None when it can."""
     if len(down) <= missing:

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from .faulty import Faulty, Keep, faulty, shop
-from .session import App, eventually, hello, slow
+from .session import PYTHON, App, eventually, hello, slow
 
 __all__ = ["faulty", "shop"]
 
@@ -62,6 +62,24 @@ def test_different_apps_go_side_by_side(shop: App, running: Keep) -> None:
     gate.touch()
     held.wait().ok()
     assert shop.says() == "two"
+
+
+def test_two_that_want_one_host_name_do_not_both_get_it(shop: App, running: Keep) -> None:
+    gate = shop.directory.parent / "gate-name"
+    wants = {"app.yaml": f"{PYTHON}locations: {shop.name}.example.com\n"}
+    shop.commit("Second page", {**slow("two", gate), **wants})
+    first = running(shop.pushing())
+    first.until("files sent")
+    other = shop.server.app(f"{shop.name}-rival")
+    other.commit("First page", {**hello("other"), **wants})
+    assert other.push().refused(
+        f"{shop.name}.example.com is what {shop.name} wants, which is being deployed; push again when that has ended"
+    )
+    gate.touch()
+    first.wait().ok()
+    assert other.push().refused(
+        f"{shop.name}.example.com belongs to {shop.name}; take it out of the locations in app.yaml"
+    )
 
 
 def test_a_pusher_who_does_not_read_holds_up_nobody(shop: App, running: Keep) -> None:

@@ -129,25 +129,6 @@ def test_an_applications_own_tests_are_told_of_no_data():
     assert told.keys() == real.keys() - of_services - {"TOKEN"}
 
 
-def test_a_host_that_another_app_has_is_taken():
-    own = plan(hosts=("shop.example.com", "shop.localhost"))
-    assert stages.taken(own, {"hosts": {}}) is None
-    assert stages.taken(own, {"hosts": {"shop.example.com": "shop", "other.localhost": "other"}}) is None
-    assert stages.taken(own, {"hosts": {"shop.example.com": "bank"}}) == (
-        "shop.example.com belongs to bank; take it out of the locations in app.yaml"
-    )
-
-
-def test_a_location_with_a_path_is_another_one_and_the_default_apps_has_no_name():
-    own = plan(hosts=("example.com/blog", "blog.localhost", "*"))
-    assert stages.taken(own, {"hosts": {"example.com": "bank", "example.com/blog/x": "bank"}}) is None
-    assert stages.taken(own, {"hosts": {"*": "bank"}}) == (
-        "bank answers for all other names there; take default_app out of gitdeploy.yaml, then redeploy bank"
-    )
-    assert stages.named(own.hosts) == ("example.com/blog", "blog.localhost")
-    assert own.looked_at == f"{own.release}.blog.localhost"
-
-
 def test_a_location_below_a_name_that_the_server_gives_is_reserved():
     assert stages.reserved(("shop.localhost/blog", "blog.localhost", "*"), ["localhost"]) == "shop.localhost/blog"
     assert stages.reserved(("blog.localhost/x", "example.com/x", "blog.localhost"), ["localhost"]) is None

@@ -1,0 +1,47 @@
+"""What only one app can have: pure decisions."""
+
+from gitdeploy.deploy import claims
+from gitdeploy.names import Place
+
+from .test_stages import plan
+
+BANK = Place("bank", "production")
+
+
+def test_a_host_that_another_app_has_is_taken():
+    own = plan(hosts=("shop.example.com", "shop.localhost"))
+    assert claims.taken(own, {"hosts": {}}) is None
+    assert claims.taken(own, {"hosts": {"shop.example.com": "shop", "other.localhost": "other"}}) is None
+    assert claims.taken(own, {"hosts": {"shop.example.com": "bank"}}) == (
+        "shop.example.com belongs to bank; take it out of the locations in app.yaml"
+    )
+
+
+def test_a_location_with_a_path_is_another_one_and_the_default_apps_has_no_name():
+    own = plan(hosts=("example.com/blog", "blog.localhost", "*"))
+    assert claims.taken(own, {"hosts": {"example.com": "bank", "example.com/blog/x": "bank"}}) is None
+    assert claims.taken(own, {"hosts": {"*": "bank"}}) == (
+        "bank answers for all other names there; take default_app out of gitdeploy.yaml, then redeploy bank"
+    )
+    assert claims.named(own.hosts) == ("example.com/blog", "blog.localhost")
+    assert own.looked_at == f"{own.release}.blog.localhost"
+
+
+def test_a_location_is_not_for_two_that_are_deployed_at_once():
+    own = plan(hosts=("shop.example.com", "shop.localhost"))
+    assert claims.contested(own, []) is None
+    assert claims.contested(own, [plan(place=BANK, hosts=("bank.example.com", "bank.localhost"))]) is None
+    assert claims.contested(own, [own]) is None
+    both = [plan(place=BANK, hosts=("bank.example.com", "shop.example.com", "bank.localhost"))]
+    assert claims.contested(own, both) == (
+        "shop.example.com is what bank wants, which is being deployed; push again when that has ended"
+    )
+
+
+def test_nor_is_an_address():
+    own = plan(mail=("sales@example.com", "a*@example.com"))
+    bank = {"place": BANK, "hosts": ("bank.localhost",)}
+    assert claims.contested(own, [plan(**bank, mail=("b*@example.com", "*@example.org"))]) is None
+    assert claims.contested(own, [plan(**bank, mail=("*z@example.com",))]) == (
+        "a*@example.com is what bank wants, which is being deployed; push again when that has ended"
+    )
