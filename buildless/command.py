@@ -13,6 +13,7 @@ Where it says so, a fifth: ``psql``, a program that is installed. ``python`` is 
 from __future__ import annotations
 
 import codecs
+import errno
 import json
 import os
 import re
@@ -185,7 +186,7 @@ def perform(job: Job, timeout: float, on_output: Optional[Callable[[str], None]]
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        reason = f"{job.command.name} cannot be started: {getattr(error, 'strerror', None) or error}"
+        reason = f"{job.command.name} cannot be started: {unstarted(error)}"
         return Result(False, f"{reason}\n", reason)
     with process:
         try:
@@ -198,6 +199,13 @@ def perform(job: Job, timeout: float, on_output: Optional[Callable[[str], None]]
     if status < 0:
         return Result(False, output, f"{job.command.name} was ended by signal {-status}")
     return Result(status == 0, output, f"{job.command.name} ended with exit code {status}" if status else "")
+
+
+def unstarted(error: Exception) -> str:
+    """Why execve(2) has refused a program, in words that say what to do where they can."""
+    if getattr(error, "errno", None) == errno.ENOEXEC:
+        return "nothing says what runs it; begin it with a line such as #!/bin/sh or #!/usr/bin/env python3"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def follow(

@@ -16,7 +16,7 @@ import termios
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple
 
-from buildless.command import LIBRARY, MODULE, Command, Job, argv, parse_command
+from buildless.command import LIBRARY, MODULE, Command, Job, argv, parse_command, unstarted
 from buildless.command import start as start_directory
 from buildless.environ import with_libraries
 from buildless.errors import CommandError
@@ -38,11 +38,29 @@ def main() -> None:
 
 def job() -> None:
     """Become a job of app.yaml: ``RELEASE_DIR NAME``."""
-    release = Path(sys.argv[1])
-    found = AppPackage(release / "tree").description.cron.get(sys.argv[2])
+    release, name = Path(sys.argv[1]), sys.argv[2]
+    found = AppPackage(release / "tree").description.cron.get(name)
     if found is None:
-        sys.exit(f"gitdeploy: there is no job {sys.argv[2]} in app.yaml; deploy the release again")
+        sys.exit(f"gitdeploy: there is no job {name} in app.yaml; deploy the release again")
+    if not alone(release, name):
+        sys.stderr.write(f"gitdeploy: {name} still runs, since before {release.name} was live: not begun again now\n")
+        return
     start(release, {"words": list(found.run), "term": None})
+
+
+def alone(release: Path, name: str) -> bool:
+    """Whether no process of the job `name` runs, of whichever release. One does from here on, until it and its children have ended.
+
+    systemd starts no second one of the same release; what it knows nothing of is told by a lock, flock(2), in the app's own cache.
+    """
+    own = json.loads((release / "settings").read_bytes())["environ"]["PYTHONPYCACHEPREFIX"]
+    lock = os.open(os.path.join(own, f".job-{name}"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    os.set_inheritable(lock, True)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class Start(NamedTuple):
@@ -94,7 +112,8 @@ def become(start: Start) -> None:
     try:
         os.execve(start.argv[0], start.argv, start.environ)  # noqa: S606
     except OSError as error:
-        sys.stderr.write(f"gitdeploy: {start.argv[0]} cannot be started: {error.strerror}\n")
+        name = os.path.relpath(start.argv[0]) if start.argv[0].startswith(os.getcwd() + "/") else start.argv[0]
+        sys.stderr.write(f"gitdeploy: {name} cannot be started: {unstarted(error)}\n")
         sys.exit(NOT_FOUND)
 
 

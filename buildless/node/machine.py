@@ -204,4 +204,10 @@ def boot() -> None:
     layout = Layout(Path("/"), SystemOwners())
     bring_back(layout)
     homes = [layout.app(name) for name in layout.names()]
-    systemd.begin([unit for home in homes for unit in (*marked(home), *mail.listening(home))])
+    jobs_of = [home for home in homes if not home.held.exists()]
+    systemd.begin(
+        [
+            *(unit for home in jobs_of for unit in marked(home)),
+            *(unit for home in homes for unit in mail.listening(home)),
+        ]
+    )

@@ -181,7 +181,10 @@ def processes(layout: Layout, app: str) -> Answer:
 
 
 def bring_back(layout: Layout) -> None:
-    """Let all releases listen again after the machine has started, and start those that are live, with their workers."""
+    """Let all releases listen again after the machine has started, and start those that are live, with their workers.
+
+    Of an app whose data are being brought up to date nothing is started, for it writes: it is when people are let in again.
+    """
     listening, live = [], []
     for name in layout.names():
         home = layout.app(name)
@@ -190,9 +193,10 @@ def bring_back(layout: Layout) -> None:
             serving = releases.serving(home, record["release"])
             answering = kinds.answering(record) if serving is not None else {}
             listening += [systemd.socket(name, str(serving), kind) for kind in answering]
-            if record["release"] == current:
+            if record["release"] == current and not home.held.exists():
                 live += [systemd.service(name, str(serving), kind) for kind in answering]
-        live += sorted(workers(home))
+        if not home.held.exists():
+            live += sorted(workers(home))
     systemd.begin(list(dict.fromkeys([*listening, *live])))
 
 

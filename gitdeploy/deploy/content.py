@@ -26,9 +26,6 @@ from ..git.tree import Tree
 from ..runner import Runner
 
 DESCRIPTION = "app.yaml"
-DIRECTORIES = ("paths", "static", "config")
-"""Keys that name directories; the others name what is run."""
-
 MAX_PTH = 65_536  # bytes
 NO_DESCRIPTION = "there is no app.yaml at the top of the tree; it describes the application: see docs/app-yaml.rst"
 
@@ -87,12 +84,10 @@ def absent(description: Description, tree: Tree) -> list[str]:
     named += [("static", description.static)] if description.static else []
     if description.config is not None:
         named += [("config", path) for path in (description.config.default, description.config.template) if path]
-    named += [(key, file) for key, words in lifecycle.commands(description) if (file := lifecycle.file_of(words))]
-    found = [
-        f"{DESCRIPTION}:{description.lines.get(key, 1)}: {key}: {problem}"
-        for key, path in named
-        if (problem := there.fault(path, key))
-    ]
+    faults = [(key, there.fault(path, key)) for key, path in named]
+    programs = [(key, file) for key, words in lifecycle.commands(description) if (file := lifecycle.file_of(words))]
+    faults += [(key, there.program_fault(path)) for key, path in programs]
+    found = [f"{DESCRIPTION}:{description.lines.get(key, 1)}: {key}: {problem}" for key, problem in faults if problem]
     if "php" in description.platform and not description.static and there.fault("static", "static"):
         advice = "write `static: DIR`, or put them into static/"
         found.append(
@@ -154,30 +149,35 @@ class Paths:
 
     def fault(self, path: str, key: str) -> str | None:
         """Why a path is not what `key` takes; None if it is, or may be, as a link leads to it."""
-        mode = None
-        for part in upwards(path):
-            mode = self.modes.get(part.encode())
-            if mode == LINK:
-                return None
-        is_directory = mode == inspect.DIRECTORY
-        if key not in DIRECTORIES:
-            return self.file_fault(path, key, mode)
-        if mode is None:
+        modes = [self.modes.get(part.encode()) for part in upwards(path)]
+        if LINK in modes:
+            return None
+        if key == "runner":
+            return file_fault(path, modes[-1], "Python file")
+        if modes[-1] is None:
             advice = "git keeps no empty directories: commit a file in it, or leave this out"
             return f"there is no directory {path} in the tree; {advice}"
-        if key in ("static", "config") and not is_directory:
+        if key in ("static", "config") and modes[-1] != inspect.DIRECTORY:
             return f"{path} is a file; write the directory that it is in"
         return None  # sys.path takes archives, too
 
-    def file_fault(self, path: str, key: str, mode: int | None) -> str | None:
+    def program_fault(self, path: str) -> str | None:
         """The same for a file that is run."""
-        if mode is None:
-            return f"there is no file {path} in the tree; commit it, or write the one that is there"
-        if mode == inspect.DIRECTORY:
-            return f"{path} is a directory; write a {'Python file' if key == 'runner' else 'program in it'}"
-        if key != "runner" and mode != EXECUTABLE and not path.endswith((".py", ".sh")):
+        modes = [self.modes.get(part.encode()) for part in upwards(path)]
+        if LINK in modes:
+            return None
+        if (problem := file_fault(path, modes[-1], "program in it")) is not None:
+            return problem
+        if modes[-1] != EXECUTABLE and not path.endswith((".py", ".sh")):
             return f"{path} is no program; make it one: chmod +x {shlex.quote(path)}, git add, git commit"
         return None
+
+
+def file_fault(path: str, mode: int | None, instead: str) -> str | None:
+    """Why there is no file; `instead` of a directory something else is to be written."""
+    if mode is None:
+        return f"there is no file {path} in the tree; commit it, or write the one that is there"
+    return f"{path} is a directory; write a {instead}" if mode == inspect.DIRECTORY else None
 
 
 def upwards(path: str) -> Iterator[str]:

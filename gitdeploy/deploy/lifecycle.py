@@ -79,11 +79,18 @@ class Lifecycle:
         Before it there is a backup of the services. An exclusive one lets nobody in until the deploy has ended.
         """
         first = self.nodes.nodes[0]
+        exclusive = self.description.update is not None and self.description.update.exclusive
+        if self.earlier is not None and exclusive and self.nodes.absent:
+            names = ", ".join(on.node.name for on in self.nodes.absent)
+            raise Refused(
+                f"an exclusive update wants all nodes: what is live on {names} would write when it comes back;"
+                " push again when all answer"
+            )
         if self.earlier is not None:
             if self.description.before_update and first.facts["live"]:
                 self.report.step("Before the update")
                 await perform(first, self.description.before_update, "before_update")
-            if self.description.update is not None and self.description.update.exclusive:
+            if exclusive:
                 self.report.step("Letting nobody in")
                 await self.hold()
             self.backup = await data.keep(self.site, self.plan.place, self.report.detail)

@@ -29,6 +29,7 @@ class OnNodes:
         progress = Progress(report)
         self.nodes = [OnNode(site, node, report, progress.of(node.name)) for node in nodes]
         self.late: set[OnNode] = set()
+        self.absent: list[OnNode] = []  # those that are down, and that the environment may do without
         self.behind: set[str] = set()  # names of nodes whose services could not be changed; they may be none of `nodes`
 
     @property
@@ -66,8 +67,9 @@ class OnNodes:
         if problem := stages.absent(names, min(missing, len(self.nodes) - 1), environment):
             raise Refused(problem)
         for on in down:
-            self.report.error(f"{on.node.name} does not answer; it catches up when it is back")
+            self.report.error(f"{on.node.name} does not answer; it catches up when it is back{on.missed}")
             self.nodes.remove(on)
+            self.absent.append(on)
 
     async def switch(self) -> None:
         """Make the release live. A node that cannot be switched now is switched when it can; only if none can it is Refused."""

@@ -78,6 +78,26 @@ def test_a_change_is_a_release_that_is_checked(shop: App) -> None:
     assert shop.push("staging", "master").refused("it needs a configuration in staging")
 
 
+CHECK = """\
+#!/bin/sh
+read colour < "$APP_CONFIG/colour"
+echo "it is $colour"
+[ "$colour" != ugly ]
+"""
+
+
+def test_the_checker_may_be_a_program_of_the_tree(server: Server) -> None:
+    app = server.app("looked-at")
+    files = {**FILES, "app.yaml": YAML % "default: conf, checker: bin/check", "bin/check": CHECK}
+    app.commit("Not executable", files)
+    assert app.push().refused("app.yaml:3: config: bin/check is no program; make it one: chmod +x bin/check")
+    app.git("update-index", "--chmod=+x", "bin/check")
+    app.git("commit", "--quiet", "--message", "Executable")
+    assert "it is from the template" in app.push().ok().err
+    refused = server.ssh("config:put", "looked-at", stdin=archive({"colour": "ugly\n"}))
+    assert "the checker of its configuration: bin/check ended with exit code 1" in refused.text
+
+
 def server_archive(server: Server) -> tarfile.TarFile:
     argv = server.ssh_argv("config:take", "configured")
     done = subprocess.run(argv, env=server.env, capture_output=True, check=True, timeout=60)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ..functional.session import hello
+from ..functional.session import PYTHON, hello
 from .machines import eventually
 from .traces import live, unchanged
 from .visitor import PICKY, errors, in_service, lines, says
@@ -95,6 +95,23 @@ def test_where_one_may_be_missing_the_push_goes_on_and_the_node_catches_up(serve
     assert live(web2, shop.name) == f"v2 {pears}"
     assert re.search(r"up +current +production +-$", row(server, "web2"))
     assert re.search(r"d3 .* gitdeploy +catch up .* live +v2 ", server.ssh("deploys", shop.name).ok().out)
+
+
+def test_an_exclusive_update_waits_for_all_nodes(server, shop, web, missing_1, request):
+    web1 = web[0]
+    shop.commit("Sell apples", hello("apples"))
+    shop.push().ok()
+    request.getfixturevalue("web2_down")
+    shop.commit(
+        "Other data",
+        {"app.yaml": f"{PYTHON}update: {{run: bin/migrate.sh, exclusive: yes}}\n", "bin/migrate.sh": "echo migrated\n"},
+    )
+    with unchanged(shop.name, web1):
+        done = shop.push()
+    assert done.refused(
+        "an exclusive update wants all nodes: what is live on web2 would write when it comes back; push again when all answer"
+    )
+    assert "Letting nobody in" not in done.err and "migrated" not in done.err and says(web1, shop) == "apples"
 
 
 def test_a_node_that_cannot_catch_up_stays_out_of_service_and_says_so(server, shop, web, missing_1, request):

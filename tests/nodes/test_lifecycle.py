@@ -7,6 +7,7 @@ import pytest
 from buildless.node.owners import user_name
 
 from ..functional.session import PYTHON, App, Server, hello
+from ..functional.test_configuration import archive
 from .machines import Node, eventually
 from .visitor import says
 
@@ -81,6 +82,69 @@ def test_jobs_run_by_their_timers_and_follow_what_is_live(app: App, web: list[No
     app.push().ok()
     assert timers(node) == set()
     assert node.ssh("sh", "-c", "ls /etc/systemd/system | grep -c ^cron-caring || true").strip() == "0"
+
+
+SLOW = """\
+import os, time
+log, gate = (os.path.join(os.environ["APP_LOGS"], name) for name in ("log", "gate"))
+print("slow", os.environ["APP_RELEASE"], file=open(log, "a"))
+while not os.path.exists(gate):
+    time.sleep(0.05)
+"""
+
+
+def test_a_job_that_still_runs_after_a_switch_is_not_run_twice(server: Server, web: list[Node]) -> None:
+    app, node = server.app("patient"), web[0]
+    job = PYTHON + 'cron:\n  slow: "@yearly bin/slow.py"\n'
+    app.commit("A job", {**hello("one"), "app.yaml": job, "bin/slow.py": SLOW})
+    app.push().ok()
+    node.ssh("systemctl", "start", "--no-block", "cron-patient_slow@v1.service")
+    eventually("it runs", lambda: log(node, "patient") == ["slow v1"], 30)
+    app.commit("Another", {**hello("two"), "app.yaml": job})
+    app.push().ok()
+    node.ssh("systemctl", "start", "cron-patient_slow@v2.service")  # as its timer would
+    assert "slow still runs, since before v2 was live: not begun again now" in server.ssh("logs", "patient").ok().out
+    node.ssh("touch", "/var/log/apps/patient/gate")
+    eventually(
+        "it has ended",
+        lambda: "inactive" in node.ssh("systemctl", "is-active", "cron-patient_slow@v1.service", check=False),
+    )
+    node.ssh("systemctl", "start", "cron-patient_slow@v2.service")
+    assert log(node, "patient") == ["slow v1", "slow v2"]
+
+
+TELL = """\
+import os
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    top = os.environ["APP_CONFIG"]
+    return [(open(os.path.join(top, "greeting")).read().strip() + (" may write" if os.access(top, os.W_OK) else "")).encode()]
+"""
+LOOK = """\
+#!/bin/sh
+read greeting < "$APP_CONFIG/greeting"
+echo "$(id -un) reads $greeting"
+[ "$greeting" != rude ]
+"""
+
+
+def test_its_configuration_is_the_environments_looked_at_and_for_it_alone(server: Server, web: list[Node]) -> None:
+    app = server.app("polite")
+    said = PYTHON + "config: {default: conf, checker: bin/look.sh}\n"
+    app.commit("Asks", {"app.yaml": said, "hello.py": TELL, "bin/look.sh": LOOK, "conf/greeting": "welcome\n"})
+    user = user_name("polite")
+    assert f"{user} reads welcome" in app.push().ok().err
+    assert [says(node, app) for node in web] == ["welcome"] * 2
+    server.ssh("config:put", "polite", stdin=archive({"greeting": "good day\n"})).ok()
+    assert [says(node, app) for node in web] == ["good day"] * 2
+    refused = server.ssh("config:put", "polite", stdin=archive({"greeting": "rude\n"}))
+    assert (
+        refused.status == 1 and "the checker of its configuration: bin/look.sh ended with exit code 1" in refused.text
+    )
+    assert [says(node, app) for node in web] == ["good day"] * 2
+    for node in web:
+        kept = node.ssh("sh", "-c", "stat -c '%U %G %a' /srv/apps/polite/releases/v2/config/greeting").split()
+        assert kept == ["root", user, "640"]
 
 
 TESTS = """\

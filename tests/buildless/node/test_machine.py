@@ -222,6 +222,16 @@ def test_after_a_boot_all_listen_and_the_live_ones_run(programs, layout):
     assert sorted(call[4:]) == ["app-shop-web@v1.service", "app-shop-web@v1.socket", "app-shop-web@v2.socket"]
 
 
+def test_after_a_boot_nothing_is_started_of_an_app_whose_data_are_brought_up_to_date(programs, layout):
+    make(layout, "v1")
+    live(layout, "v1")
+    machine.MACHINE_VERBS["hold"](layout, "shop")
+    programs.calls.clear()
+    machine.bring_back(layout)
+    [call] = programs.calls
+    assert call[4:] == ["app-shop-web@v1.socket"]
+
+
 def test_how_a_machine_is(programs, layout):
     make(layout, "v1")
     live(layout, "v1")

@@ -1,6 +1,6 @@
 """What only one app can have: pure decisions."""
 
-from gitdeploy.deploy import claims
+from gitdeploy.deploy import claims, stages
 from gitdeploy.names import Place
 
 from .test_stages import plan
@@ -23,7 +23,7 @@ def test_a_location_with_a_path_is_another_one_and_the_default_apps_has_no_name(
     assert claims.taken(own, {"hosts": {"*": "bank"}}) == (
         "bank answers for all other names there; take default_app out of gitdeploy.yaml, then redeploy bank"
     )
-    assert claims.named(own.hosts) == ("example.com/blog", "blog.localhost")
+    assert stages.named(own.hosts) == ("example.com/blog", "blog.localhost")
     assert own.looked_at == f"{own.release}.blog.localhost"
 
 

@@ -12,6 +12,8 @@ from gitdeploy.deploy.onnodes import OnNodes, named, refusal
 from gitdeploy.deploy.report import Report
 from gitdeploy.errors import Refused
 
+from .test_stages import plan
+
 
 class FakeNode:
     """A node that can be reached or not, whose sessions answer with nothing."""
@@ -36,7 +38,11 @@ class FakeNode:
 @pytest.fixture
 def site():
     return SimpleNamespace(
-        reactor=Clock(), config=Config(), behind={"web2": None}, rejoin=lambda node: rejoined.append(node.name)
+        reactor=Clock(),
+        config=Config(),
+        behind={"web2": None},
+        rejoin=lambda node: rejoined.append(node.name),
+        runs_jobs=lambda place, node: node.name == "web1",
     )
 
 
@@ -47,7 +53,9 @@ def of(site, *nodes):
     """These nodes in one deploy, and the lines of its report."""
     rejoined.clear()
     said = []
-    return OnNodes(site, nodes, Report(said.append)), said
+    made = OnNodes(site, nodes, Report(said.append))
+    made.plan(plan())
+    return made, said
 
 
 def outcome(work):
@@ -115,6 +123,14 @@ def test_a_deploy_goes_on_without_as_many_as_may_be_missing(site):
     )
     assert outcome(nodes.connect(1, "production")) is None
     assert said == [" !     web2 does not answer; it catches up when it is back"] and nodes.names == "web1"
+    assert [on.node.name for on in nodes.absent] == ["web2"]
+
+
+def test_who_would_run_the_jobs_is_away_and_nobody_else_runs_them(site):
+    nodes, said = of(site, FakeNode("web1", "no route"), FakeNode("web2"))
+    nodes.plan(plan(b"platform: static\ncron:\n  tick: '* * * * * bin/tick.py'\n"))
+    assert outcome(nodes.connect(1, "production")) is None
+    assert said == [" !     web1 does not answer; it catches up when it is back; no job of cron is run until then"]
 
 
 def test_it_never_goes_on_without_any(site):
