@@ -226,7 +226,7 @@ def test_after_a_boot_nothing_is_started_of_an_app_whose_data_are_brought_up_to_
     make(layout, "v1")
     live(layout, "v1")
     machine.MACHINE_VERBS["hold"](layout, "shop")
-    programs.calls.clear()
+    programs.forget()
     machine.bring_back(layout)
     [call] = programs.calls
     assert call[4:] == ["app-shop-web@v1.socket"]
