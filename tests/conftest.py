@@ -3,7 +3,7 @@
 from pathlib import Path
 
 HERE = Path(__file__).parent
-FIRST = ("nodes", "test_pythons.py", "functional")
+FIRST = ("nodes/test_faults.py", "nodes", "test_pythons.py", "functional")
 
 
 def pytest_collection_modifyitems(items):
@@ -12,6 +12,7 @@ def pytest_collection_modifyitems(items):
 
 
 def early(path):
-    """How early a file comes: the place in FIRST of its directory, or of itself."""
-    name = path.relative_to(HERE).parts[0]
-    return FIRST.index(name) if name in FIRST else len(FIRST)
+    """How early a file comes: the first place in FIRST of itself or of a directory that it is in."""
+    within = path.relative_to(HERE)
+    names = [str(place) for place in (within, *within.parents)]
+    return min((FIRST.index(name) for name in names if name in FIRST), default=len(FIRST))

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gitdeploy.local.table import LOCAL
@@ -171,15 +171,16 @@ class Machines:
 
     def __init__(self, top: Path = TOP) -> None:
         top.mkdir(parents=True, exist_ok=True, mode=0o700)
+        pid = os.getpid()
         with (top / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # others tidy up, too
             tidy(top)
-        pid = os.getpid()
-        self.top = Path(tempfile.mkdtemp(prefix=f"{pid}-", dir=top))
-        (self.top / "owner").write_text(f"{pid} {started(pid)}")
-        number = sum(1 for _ in top.glob(f"{pid}-*"))
-        self.bridge = f"gdt{pid}n{number}"[:15]
-        self.network = f"10.{100 + pid // 250 % 100}.{pid % 250}.{(number - 1) % 4 * 64}/26"
+            taken = {path.read_text() for path in top.glob("[0-9]*/network")}
+            self.top = Path(tempfile.mkdtemp(prefix=f"{pid}-", dir=top))
+            (self.top / "owner").write_text(f"{pid} {started(pid)}")
+            self.network = next(network for network in networks(pid) if network not in taken)
+            (self.top / "network").write_text(self.network)
+        self.bridge = f"gdt{pid}n{sum(1 for _ in top.glob(f'{pid}-*'))}"[:15]
         self.directory = self.top / "machines"
         self.home = self.top / "home"
         self.home.mkdir(mode=0o700)
@@ -280,6 +281,13 @@ class Machines:
 
     def close(self) -> None:
         clean(self.top)
+
+
+def networks(number: int) -> Iterator[str]:
+    """Networks for nodes of tests, to choose from; those of other processes begin elsewhere, but for one in 25000."""
+    for one in range(number, number + 25000):
+        for part in (0, 64, 128, 192):
+            yield f"10.{100 + one // 250 % 100}.{one % 250}.{part}/26"
 
 
 def cache() -> Path:
