@@ -1,4 +1,4 @@
-"""The order of the tests: files that take minutes come first, so that no lane of ``bin/test`` is left with one at the end."""
+"""The lanes of ``bin/test``: files that take minutes come first, so that none is left with one at the end; Ctrl-C ends all."""
 
 from pathlib import Path
 
@@ -16,3 +16,13 @@ def early(path):
     within = path.relative_to(HERE)
     names = [str(place) for place in (within, *within.parents)]
     return min((FIRST.index(name) for name in names if name in FIRST), default=len(FIRST))
+
+
+def pytest_unconfigure(config):
+    """Nodes of lanes that were killed go now; after Ctrl-C they have but five seconds to take them down (execnet)."""
+    if config.pluginmanager.hasplugin("dsession"):
+        from .nodes.machines import TOP, lacking, tidied
+
+        if TOP.exists() and not lacking():
+            with tidied(TOP):
+                pass

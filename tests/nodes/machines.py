@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from gitdeploy.local.table import LOCAL
@@ -172,9 +173,7 @@ class Machines:
     def __init__(self, top: Path = TOP) -> None:
         top.mkdir(parents=True, exist_ok=True, mode=0o700)
         pid = os.getpid()
-        with (top / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # others tidy up, too
-            tidy(top)
+        with tidied(top):
             taken = {path.read_text() for path in top.glob("[0-9]*/network")}
             self.top = Path(tempfile.mkdtemp(prefix=f"{pid}-", dir=top))
             (self.top / "owner").write_text(f"{pid} {started(pid)}")
@@ -317,6 +316,15 @@ def clean(top: Path) -> None:
     if problems:
         raise problems[0]
     shutil.rmtree(top)
+
+
+@contextmanager
+def tidied(top: Path) -> Iterator[None]:
+    """Alone in a directory of runs, after `tidy`: others tidy up, too."""
+    with (top / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        tidy(top)
+        yield
 
 
 def tidy(top: Path) -> None:
