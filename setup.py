@@ -41,7 +41,14 @@ setup(
         "whitenoise>=6.5",
     ],
     extras_require={
-        "test": ["pytest>=8", "hypothesis>=6", "docutils>=0.20", "jsonschema>=4", "moto[ec2,server]>=5"],
+        "test": [
+            "pytest>=8",
+            "pytest-xdist>=3.8",
+            "hypothesis>=6",
+            "docutils>=0.20",
+            "jsonschema>=4",
+            "moto[ec2,server]>=5",
+        ],
         "check": ["ruff", "mypy", "mypy-zope", "types-PyYAML", "vermin"],
     },
     entry_points={"console_scripts": ["gitdeploy = gitdeploy.cli:main"]},

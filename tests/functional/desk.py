@@ -5,13 +5,14 @@ from __future__ import annotations
 import http.client
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from .client import free_port
-from .session import LIMIT, Answer, Done, Running, eventually, run
+from .session import LIMIT, Answer, Done, Running, eventually, remove, run
 
 GITDEPLOY = (sys.executable, "-m", "gitdeploy")
 
@@ -69,9 +70,12 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path)
+def desk() -> Iterator[Desk]:
+    """In a directory whose name is short, because sockets are in it (unix(7)): that of a test in a lane is longer."""
+    top = Path(tempfile.mkdtemp(prefix="gd-")).resolve()
+    made = Desk(top)
     yield made
     if hasattr(made, "running"):
         made.running.close()
     eventually("no process is left", lambda: not made.processes())
+    remove(top)

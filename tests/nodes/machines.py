@@ -10,13 +10,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from gitdeploy.local.table import LOCAL
 from gitdeploy.nodes import commands
+from gitdeploy.nodes.container import Container
 from gitdeploy.nodes.fleet import Fleet, Logins, Machine
 from gitdeploy.nodes.nspawn import PROGRAMS, NspawnNodeDriver
+from gitdeploy.runner import call
 
 ROOT = Path(__file__).parent.parent.parent
 TOP = Path("/var/tmp/gitdeploy-tests")
@@ -124,8 +127,9 @@ class Node:
         self.machines.driver.start_node(self.of_driver())
 
     @property
-    def container(self):
-        return self.machines.driver._container(self.of_driver())
+    def container(self) -> Container:
+        """Without a look at all others, for which their processes would be searched: tests ask for it all the time."""
+        return Container(self.machines.directory / "nodes" / self.name, call)
 
     @property
     def root(self) -> Path:
@@ -171,15 +175,14 @@ class Machines:
 
     def __init__(self, top: Path = TOP) -> None:
         top.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (top / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # others tidy up, too
-            tidy(top)
         pid = os.getpid()
-        self.top = Path(tempfile.mkdtemp(prefix=f"{pid}-", dir=top))
-        (self.top / "owner").write_text(f"{pid} {started(pid)}")
-        number = sum(1 for _ in top.glob(f"{pid}-*"))
-        self.bridge = f"gdt{pid}n{number}"[:15]
-        self.network = f"10.{100 + pid // 250 % 100}.{pid % 250}.{(number - 1) % 4 * 64}/26"
+        with tidied(top):
+            taken = {path.read_text() for path in top.glob("[0-9]*/network")}
+            self.top = Path(tempfile.mkdtemp(prefix=f"{pid}-", dir=top))
+            (self.top / "owner").write_text(f"{pid} {started(pid)}")
+            self.network = next(network for network in networks(pid) if network not in taken)
+            (self.top / "network").write_text(self.network)
+        self.bridge = f"gdt{pid}n{sum(1 for _ in top.glob(f'{pid}-*'))}"[:15]
         self.directory = self.top / "machines"
         self.home = self.top / "home"
         self.home.mkdir(mode=0o700)
@@ -282,6 +285,13 @@ class Machines:
         clean(self.top)
 
 
+def networks(number: int) -> Iterator[str]:
+    """Networks for nodes of tests, to choose from; those of other processes begin elsewhere, but for one in 25000."""
+    for one in range(number, number + 25000):
+        for part in (0, 64, 128, 192):
+            yield f"10.{100 + one // 250 % 100}.{one % 250}.{part}/26"
+
+
 def cache() -> Path:
     CACHE.mkdir(parents=True, exist_ok=True, mode=0o700)
     return CACHE
@@ -309,6 +319,15 @@ def clean(top: Path) -> None:
     if problems:
         raise problems[0]
     shutil.rmtree(top)
+
+
+@contextmanager
+def tidied(top: Path) -> Iterator[None]:
+    """Alone in a directory of runs, after `tidy`: others tidy up, too."""
+    with (top / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        tidy(top)
+        yield
 
 
 def tidy(top: Path) -> None:

@@ -70,6 +70,14 @@ def until(process, text):
     raise AssertionError(f"it ended without {text!r}:\n{said}")
 
 
+def test_two_runs_have_addresses_of_their_own_whatever_their_numbers(tmp_path):
+    one = Machines(tmp_path)
+    one.top.rename(tmp_path / "1-other")  # as if it were another process's, whose number leads to the same addresses
+    other = Machines(tmp_path)
+    assert one.network != other.network
+    other.close()
+
+
 def test_a_machine_is_created_and_lets_us_in_and_is_gone_after_destroy(machines):
     said = machines.gitdeploy("create-node", "web1")
     node = machines.fleet.get("web1")
