@@ -1,4 +1,4 @@
-"""The lanes of ``bin/test``: files that take minutes come first, so that none is left with one at the end; Ctrl-C ends all."""
+"""The lanes of ``LANES=3 bin/test``: files that take minutes come first, so that none is left with one at the end; Ctrl-C ends all."""
 
 from pathlib import Path
 
@@ -6,9 +6,10 @@ HERE = Path(__file__).parent
 FIRST = ("nodes/test_faults.py", "nodes", "test_pythons.py", "functional")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Each file of tests stays together; see `early`."""
-    items.sort(key=lambda item: early(item.path))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: early(item.path))
 
 
 def early(path):
