@@ -152,6 +152,8 @@ def test_logs_that_go_on(server: Server) -> None:
         (("logs", "shop", "-n", "many"), 2, "usage: logs"),
         (("rollback", "shop", "2"), 2, "write v2"),
         (("rollback", "shop", "v99"), 3, "has no release v99"),
+        (("nodes:drain", "embedded"), 1, "to take an app out of service: maintenance:on APP"),
+        (("nodes:resume", "embedded"), 1, "has no balancer before it, and gets requests all the time"),
         (("keys:add", "Bob!"), 2, "cannot be a user's name"),
         (("keys:remove", "nobody-here"), 3, "nobody-here"),
     ],
