@@ -17,7 +17,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def run(call: DevelopCall) -> int:
-    directory, words = split(call.args.words, call.directory)
+    words = call.args.words  # a single word is the target, also if it is a directory
+    directory, words = split(words, call.directory) if len(words) > 1 else (call.directory, words)
     if len(words) != 1:
         raise Refused("write the one directory that is to be made: gitdeploy create-config TARGET")
     development = Development.find(directory, call.environ)
