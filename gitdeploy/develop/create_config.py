@@ -13,7 +13,8 @@ from .development import Development, split
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("words", metavar="[DIR] TARGET", nargs="+")
+    parser.usage = "%(prog)s [DIR] TARGET"
+    parser.add_argument("words", metavar="TARGET", nargs="+")
 
 
 async def run(call: DevelopCall) -> int:

@@ -18,7 +18,7 @@ COUNT = re.compile(r"([^=]+)=([0-9]{1,3})")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     app(parser)
-    parser.add_argument("counts", nargs="*", metavar="TYPE=COUNT")
+    parser.add_argument("counts", nargs="*", default=[], metavar="TYPE=COUNT")
 
 
 def parse(words: list[str]) -> dict[str, int]:
