@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help=f"the server's directory (default: $GITDEPLOY_HOME, or that of the service, or {HOME})",
     )
-    made.add_argument("command")
+    made.add_argument("command", nargs="?")
     made.add_argument("args", nargs=argparse.REMAINDER)
     return made
 
@@ -143,8 +143,8 @@ def command(home: Home, name: str, args: list[str], stdin: TextIO) -> int:
     if name in LOCAL:
         return run_local(home, LOCAL[name], args)
     become(home)
-    spec = find(name, [*LOCAL, *DEVELOP])
-    options = spec.parser().parse_args(args)
+    spec = find(name)
+    options = spec.parser().read(args)
     text = stdin.read() if spec.reads(options) else ""
     source = stdin.buffer if spec.takes(options) else None
     status = control.ask(home.control, getpass.getuser(), [name, *args], text, sys.stdout, sys.stderr, source)
@@ -155,13 +155,21 @@ def command(home: Home, name: str, args: list[str], stdin: TextIO) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """The entry point; returns the exit status."""
+    from .ssh.commands.call import HowTo
+
     options = parser().parse_args(argv)
+    if options.command is None:
+        print("gitdeploy: there is no command; to see what there is: gitdeploy --help", file=sys.stderr)
+        return 2
     options.home = options.home or default_home(options.command)
     try:
         if options.command == "server":
             server = server_parser().parse_args(options.args)
             return serve(Home(getattr(server, "home", options.home)), server.ssh, server.http)
         return command(Home(options.home), options.command, options.args, sys.stdin)
+    except HowTo as asked:
+        print(asked)
+        return 0
     except GitdeployError as error:
         for line in (str(error), *error.details):
             print(f"gitdeploy: {line}", file=sys.stderr)

@@ -57,7 +57,7 @@ def run_offline(home: Home, spec: CommandSpec, args: list[str], stdin: str) -> i
     def place(text: str) -> names.Place:
         return names.repository(text, settings.environments, settings.default_environment)
 
-    call = Call("", spec.parser().parse_args(args), Terminal(stdin), site, home.users, place, lambda _: True, None)
+    call = Call("", spec.parser().read(args), Terminal(stdin), site, home.users, place, lambda _: True, None)
     results: list[object] = []
     Deferred.fromCoroutine(spec.run(call)).addBoth(results.append)
     [result] = results

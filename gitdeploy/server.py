@@ -36,7 +36,7 @@ from .nodes.node import Node
 from .outfit import outfit, read_kit
 from .runner import Runner
 from .ssh.command import Command
-from .ssh.commands.call import Call, Change
+from .ssh.commands.call import Call, Change, HowTo
 from .ssh.commands.table import find
 from .ssh.endpoint import Endpoint, host_key
 from .ssh.session import CommandIO, Service
@@ -201,7 +201,11 @@ class Server:
     async def command(self, user: str, command: Command, io: CommandIO) -> int:
         """Run one of the commands for `user`; returns the exit status. Raises GitdeployError."""
         spec = find(command.name)
-        args = spec.parser().parse_args(list(command.args))
+        try:
+            args = spec.parser().read(command.args)
+        except HowTo as asked:
+            io.write(str(asked))
+            return 0
 
         def place(text: str) -> Place:
             found = self.place(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from argparse import ArgumentTypeError
 
 CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor (ECMA-48 5.4)
@@ -30,3 +31,19 @@ def size(count: int) -> str:
 def count(number: int, noun: str) -> str:
     """``1 file``, ``6,012 files``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def whole(text: str) -> int:
+    """A whole number that somebody typed. Raises argparse.ArgumentTypeError."""
+    try:
+        return int(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!a} is no whole number; write such as 20") from None
+
+
+def seconds(text: str) -> float:
+    """A time that somebody typed. Raises argparse.ArgumentTypeError."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!a} is no number of seconds; write such as 90") from None

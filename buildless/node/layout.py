@@ -213,7 +213,7 @@ class AppLayout:
 
     def backup(self, name: str) -> Path:
         """The file of a backup: ``20261124T200000.123Z`` is one that is kept."""
-        return self.backups / (checked(_BACKUP, "backup", name) + ".backup")
+        return self.backups / (checked(_BACKUP, "backup", name, "; see: backups APP") + ".backup")
 
     @property
     def site(self) -> Path:
@@ -290,8 +290,8 @@ class AppLayout:
             return None
 
 
-def checked(pattern: re.Pattern[str], what: str, text: str) -> str:
+def checked(pattern: re.Pattern[str], what: str, text: str, advice: str = "") -> str:
     """`text` if it is all `pattern`: whoever may ask a node for something may not choose where on it that happens."""
     if not pattern.fullmatch(text):
-        raise NodeError(f"{text!r} is no name of {'an' if what == 'app' else 'a'} {what} here")
+        raise NodeError(f"{text!r} is no name of {'an' if what == 'app' else 'a'} {what} here{advice}")
     return text

@@ -12,6 +12,14 @@ FIRST_BRANCHES = ("refs/heads/main", "refs/heads/master")
 PREPARE = "refs/heads/prepare"
 """What is pushed to this branch becomes a release that can be looked at, and is not made live."""
 
+AGAIN = {
+    "redeploy": "to deploy that once more: redeploy APP",
+    "rollback": "to go back from that: rollback APP, or rollback APP vN",
+    "config": "to change its configuration, type the command again",
+    "catch up": "the node catches up with that by itself",
+}
+"""What somebody who was overtaken does then, by the source of a deploy that is no push."""
+
 
 def deploying(updates: Sequence[Update], branch: str | None, environment: str) -> Update | None:
     """The one update that deploys, or prepares a release; None for a push of tags alone.
@@ -52,13 +60,16 @@ def deleting(ref: str, branch: str | None) -> str:
     return f"there is no branch {short(ref)} here to delete; only {short(branch)} is deployed"
 
 
-def still(update: Update, current: str | None) -> None:
-    """Refuse an update that was made for another state: somebody else was faster while it waited."""
+def still(update: Update, current: str | None, source: str = "git push") -> None:
+    """Refuse an update that was made for another state: somebody else was faster while it waited.
+
+    What is to be done then depends on the `source` of the deploy: who types a command pushes nothing.
+    """
     if update.old != (current or ZERO):
-        raise Refused(
-            f"{short(update.ref)} is now {(current or 'gone')[:7]}, not {update.old[:7]} which you would replace; "
-            "fetch, look at what was deployed meanwhile, and push again"
-        )
+        now = f"{short(update.ref)} is now {(current or 'gone')[:7]}, not {update.old[:7]} which"
+        if source in AGAIN:
+            raise Refused(f"{now} was live; somebody deployed meanwhile; {AGAIN[source]}")
+        raise Refused(f"{now} you would replace; fetch, look at what was deployed meanwhile, and push again")
 
 
 def short(ref: str | None) -> str:

@@ -33,7 +33,7 @@ from .stages import Plan
 
 SAYS = {
     "git push": "pushed by", "prepare": "pushed to be looked at by", "rollback": "rolled back by",
-    "redeploy": "deployed once more by", "config": "with other config vars by", "catch up": "for a node that lacks it, by",
+    "redeploy": "deployed once more by", "config": "with another configuration by", "catch up": "for a node that lacks it, by",
 }  # fmt: skip
 log = Logger()
 
@@ -108,7 +108,7 @@ class Deploy(Attempt):
             raise Refused(held.stuck(spell(self.place, self.site.config.default_environment)))
         self.update = update = self.gate()  # once more: somebody else's first push may have decided the branch
         assert update is not None
-        gate.still(update, self.repository.ref(self.place.environment, update.ref))
+        gate.still(update, self.repository.ref(self.place.environment, update.ref), self.source)
         examination = Examination(self.site, self.place, push, self.report)
         plan = await self.stage("describe", self.describe(examination, update))
         missing = self.environment.missing if self.only is None else 0
@@ -153,7 +153,7 @@ class Deploy(Attempt):
             if not self.allowed():
                 raise Refused(f"{self.user} may no longer push here")
             if self.update is not None and self.source not in ("redeploy", "config"):
-                gate.still(self.update, self.repository.ref(self.place.environment, self.update.ref))
+                gate.still(self.update, self.repository.ref(self.place.environment, self.update.ref), self.source)
             if self.change is not None:
                 self.site.config_vars(self.place).accept(self.place.environment, *self.change)
         except GitdeployError as error:

@@ -13,11 +13,13 @@ from .development import Development, split
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("words", metavar="[DIR] TARGET", nargs="+")
+    parser.usage = "%(prog)s [DIR] TARGET"
+    parser.add_argument("words", metavar="TARGET", nargs="+")
 
 
 async def run(call: DevelopCall) -> int:
-    directory, words = split(call.args.words, call.directory)
+    words = call.args.words  # a single word is the target, also if it is a directory
+    directory, words = split(words, call.directory) if len(words) > 1 else (call.directory, words)
     if len(words) != 1:
         raise Refused("write the one directory that is to be made: gitdeploy create-config TARGET")
     development = Development.find(directory, call.environ)

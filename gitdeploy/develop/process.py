@@ -16,7 +16,7 @@ def run_develop(spec: DevelopSpec, args: list[str]) -> int:
     """Run `spec`; returns its exit status. Raises GitdeployError. A signal cancels it: it tidies up, then ends."""
     from twisted.internet import reactor
 
-    parsed = spec.parser().parse_args(args)
+    parsed = spec.parser().read(args)
     terminal = Terminal(sys.stdout, sys.stderr, reactor.seconds)
     call = DevelopCall(parsed, terminal, dict(os.environ), Path.cwd(), Runner(reactor))
     return finished(terminal, looped(reactor, lambda: spec.run(call)))

@@ -19,7 +19,8 @@ from .remote import run_there, shell_there
 
 def run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.prefix_chars = ""  # options are the command's
-    parser.add_argument("words", metavar="[--remote REMOTE] [DIR] COMMAND", nargs=argparse.PARSER)
+    parser.usage = "%(prog)s [--remote REMOTE] [DIR] COMMAND ..."
+    parser.add_argument("words", metavar="COMMAND", nargs=argparse.PARSER)
 
 
 async def run(call: DevelopCall) -> int:
@@ -60,7 +61,8 @@ async def shell(call: DevelopCall) -> int:
 
 def test_arguments(parser: argparse.ArgumentParser) -> None:
     parser.prefix_chars = ""
-    parser.add_argument("words", metavar="[DIR] ARGUMENT", nargs="*")
+    parser.usage = "%(prog)s [DIR] [ARGUMENT ...]"
+    parser.add_argument("words", metavar="ARGUMENT", nargs="*", default=[])
 
 
 async def test(call: DevelopCall) -> int:
@@ -73,7 +75,8 @@ async def test(call: DevelopCall) -> int:
 
 
 def cron_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("words", metavar="[DIR] NAME", nargs="+")
+    parser.usage = "%(prog)s [DIR] NAME"
+    parser.add_argument("words", metavar="NAME", nargs="+")
 
 
 async def cron(call: DevelopCall) -> int:

@@ -19,6 +19,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from ..errors import Refused
+from ..text import whole
 from ..web.front import Front, Limits
 from . import mail
 from .call import DevelopCall, DevelopSpec
@@ -36,8 +37,8 @@ NAMED = 3  # files that are named when some have changed
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directory", metavar="DIR", nargs="?", type=Path, default=Path())
-    parser.add_argument("--port", type=int, metavar="N")
-    parser.add_argument("--mail-port", type=int, metavar="N")
+    parser.add_argument("--port", type=whole, metavar="N")
+    parser.add_argument("--mail-port", type=whole, metavar="N")
 
 
 async def run(call: DevelopCall) -> int:

@@ -25,7 +25,7 @@ WANTED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(\[[A-Za-z0-9._, -]+\])? *([=!
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("packages", metavar="PACKAGE", nargs="*")
+    parser.add_argument("packages", metavar="PACKAGE", nargs="*", default=[])
     parser.add_argument("--into", metavar="DIR", type=Path, default=INTO)
 
 

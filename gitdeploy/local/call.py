@@ -53,7 +53,7 @@ class Spec(Generic[C]):
     run: Callable[[C], Coroutine[Any, Any, int]]
 
     def parser(self) -> Parser:
-        parser = Parser(prog=self.name, description=self.summary, add_help=False)
+        parser = Parser(self.name, self.summary)
         self.arguments(parser)
         return parser
 

@@ -12,6 +12,7 @@ from ..names import node_name, quoted
 from ..nodes import providers
 from ..nodes.creation import Creation, Wanted
 from ..nodes.fleet import APPS, ROLES, Machine
+from ..text import seconds
 from .call import LocalCall, LocalSpec
 
 WAIT = 600.0
@@ -28,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", metavar="HOST[:PORT]", dest="origin")
     parser.add_argument("--role", choices=ROLES, default=APPS)
     parser.add_argument("--login", metavar="USER")
-    parser.add_argument("--wait", metavar="SECONDS", type=float, default=WAIT)
+    parser.add_argument("--wait", metavar="SECONDS", type=seconds, default=WAIT)
 
 
 async def run(call: LocalCall) -> int:

@@ -26,7 +26,7 @@ def run_local(home: Home, spec: LocalSpec, args: list[str]) -> int:
     """Run `spec`; returns its exit status. Raises GitdeployError. A signal cancels it: it tidies up, then ends."""
     from twisted.internet import reactor
 
-    parsed = spec.parser().parse_args(args)
+    parsed = spec.parser().read(args)
     home = Home(parsed.home) if getattr(parsed, "home", None) else home
     prepare(home, spec)
     settings = config.load(home.config)

@@ -70,9 +70,7 @@ class EmbeddedSession(AgentSession):
         """Nothing stands before it."""
 
     async def leave(self) -> None:
-        raise Refused(
-            "the embedded node has no balancer before it; to take an app out of service, push one that says so"
-        )
+        raise Refused("the embedded node has no balancer before it; to take an app out of service: maintenance:on APP")
 
     async def status(self) -> dict[str, Any]:
         return {}

@@ -35,6 +35,27 @@ def test_help(shop: App, command: Command) -> None:
     assert "rollback [ENVIRONMENT/]APP [vN]" in command("help", "rollback").ok().out
 
 
+def test_help_of_one_command(shop: App, command: Command) -> None:
+    for words in (("logs", "--help"), ("logs", "-h"), ("logs", "shop", "--help")):
+        said = "usage: logs [-n N] [-f] [ENVIRONMENT/]APP\nwhat the app wrote: the last N lines; -f goes on\n"
+        assert command(*words).ok().out == said
+    assert (
+        shop.server.ssh("run", "shop", "--help").ok().out.startswith("usage: run [--files FILES] [--timeout SECONDS] ")
+    )
+    assert "the following" in command("logs").err
+
+
+def test_what_is_no_command_here_is_said(server: Server) -> None:
+    for name, where in (("create-node", "of the server's own machine"), ("init", "for whoever writes an application")):
+        done = server.ssh(name, "web3")
+        assert done.status == 3
+        assert where in done.err and f"write there: gitdeploy {name}" in done.err
+    done = server.ssh("run", "--timeout", "long", "shop", "x")
+    assert done.status == 2 and "'long' is no number of seconds; write such as 90; usage: run " in done.err
+    done = server.gitdeploy()
+    assert (done.status, done.err) == (2, "gitdeploy: there is no command; to see what there is: gitdeploy --help\n")
+
+
 def test_apps(shop: App, command: Command) -> None:
     lines = command("apps").ok().out.splitlines()
     rows = [line.split() for line in lines if line.startswith("shop ")]
@@ -149,9 +170,17 @@ def test_logs_that_go_on(server: Server) -> None:
         (("releases", "../../shop"), 2, "is no repository here"),
         (("releases",), 2, "usage: releases"),
         (("releases", "shop", "more"), 2, "usage: releases"),
-        (("logs", "shop", "-n", "many"), 2, "usage: logs"),
+        (("logs", "shop", "-n", "many"), 2, "'many' is no whole number; write such as 20; usage: logs"),
+        (("deploys", "shop", "-n", "many"), 2, "'many' is no whole number"),
+        (("clone-data", "shop"), 2, "the following arguments are required: TO/APP; usage: clone-data"),
+        (("clone-data", "shop", "staging/shop", "--confirm", "shop"), 1, "and shop is not staging/shop; nothing was"),
+        (("restore", "shop"), 1, "write once more whose they are: --confirm shop"),
+        (("help", "create-node"), 3, "of the server's own machine, without ssh; write there: gitdeploy create-node"),
+        (("help", "init"), 3, "init is for whoever writes an application, without ssh; write there: gitdeploy init"),
         (("rollback", "shop", "2"), 2, "write v2"),
         (("rollback", "shop", "v99"), 3, "has no release v99"),
+        (("nodes:drain", "embedded"), 1, "to take an app out of service: maintenance:on APP"),
+        (("nodes:resume", "embedded"), 1, "has no balancer before it, and gets requests all the time"),
         (("keys:add", "Bob!"), 2, "cannot be a user's name"),
         (("keys:remove", "nobody-here"), 3, "nobody-here"),
     ],

@@ -38,7 +38,7 @@ def test_a_change_is_a_release(shop: App) -> None:
     assert shop.says() == "from app.yaml"
     assert "shop has no config vars" in server.ssh("config", "shop").ok().out
     said = server.ssh("config:set", "shop", "'COLOUR=a warm red'", "OTHER=x").ok()
-    assert "with other config vars by alice" in said.out
+    assert "with another configuration by alice" in said.out
     assert "started in" in said.out
     assert shop.says() == "a warm red"
     assert shop.get(environment="staging").text == "from app.yaml"

@@ -52,6 +52,10 @@ def test_from_the_template_to_the_environment(shop: App) -> None:
     assert "config:put configured" in said.out
     mine = shop.directory.parent / "mine"
     assert (mine / "more" / "deep").read_text() == "x\n"
+    again = run([sys.executable, "-m", "gitdeploy", "create-config", "../mine"], server.env, shop.directory)
+    assert (again.status, again.err) == (1, "gitdeploy: '../mine' is there already, and not empty; name another one\n")
+    (shop.directory.parent / "empty").mkdir()
+    run([sys.executable, "-m", "gitdeploy", "create-config", "../empty"], server.env, shop.directory).ok()
     (mine / "colour").write_text("green\n")
     argv = ["tar", "-C", str(mine), "-c", "."]
     tar = subprocess.run(argv, capture_output=True, check=True, timeout=30).stdout
@@ -68,7 +72,8 @@ def test_a_change_is_a_release_that_is_checked(shop: App) -> None:
     assert "the checker of its configuration: hello:check ended with exit code 1" in refused.text
     assert "nobody likes that colour" in refused.text
     assert shop.says() == "green\n"
-    server.gitdeploy("config:put", "configured", stdin=archive({"colour": "blue\n"})).ok()
+    said = server.gitdeploy("config:put", "configured", stdin=archive({"colour": "blue\n"})).ok()
+    assert "with another configuration by" in said.out
     assert shop.says() == "blue\n"
     server.ssh("config:set", "configured", "A=1").ok()
     assert shop.says() == "blue\n"

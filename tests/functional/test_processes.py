@@ -143,7 +143,7 @@ def test_workers_are_counted_and_again_after_a_restart(shop: App) -> None:
     eventually("none works", lambda: working(place) == {})
     assert "did you mean worker?" in scale("workr=1").text
     assert "is no count of workers" in scale("worker=many").text
-    assert "web answers requests" in scale("web=2").text
+    assert "how many of it each node has is processes of web: in gitdeploy.yaml" in scale("web=2").text
 
 
 def test_an_application_that_is_a_command_with_files_in_front(shop: App) -> None:

@@ -95,7 +95,7 @@ def test_a_backup_that_is_kept_on_the_node(shop: App, server: Server) -> None:
     done = server.ssh("restore", shop.name, "--kept", "20200101T000000.000Z", "--confirm", shop.name)
     assert done.status == 1 and "see: backups" in done.err
     done = server.ssh("restore", shop.name, "--kept", "../../../x", "--confirm", shop.name)
-    assert done.status == 1 and "is no name of a backup" in done.err
+    assert done.status == 1 and "is no name of a backup here; see: backups APP" in done.err
 
 
 def test_a_no_comes_before_the_end_of_what_is_sent(server: Server) -> None:

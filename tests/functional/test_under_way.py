@@ -9,7 +9,7 @@ import time
 import pytest
 
 from .faulty import Faulty, Keep, faulty, shop
-from .session import PYTHON, App, eventually, hello, slow
+from .session import PYTHON, App, Running, eventually, hello, slow
 
 __all__ = ["faulty", "shop"]
 
@@ -31,6 +31,21 @@ def test_the_second_of_two_pushes_waits(shop: App, running: Keep) -> None:
     assert done.status != 0
     assert "which you would replace" in done.err
     assert shop.says() == "two"
+
+
+def test_a_redeploy_that_waited_for_a_push_is_not_told_to_push(shop: App, running: Keep) -> None:
+    gate = shop.directory.parent / "gate-redeploy"
+    shop.commit("Second page", slow("two", gate))
+    first = running(shop.pushing())
+    first.until("1 file sent")
+    second = running(Running(shop.server.ssh_argv("redeploy", shop.name), shop.server.env, shop.directory))
+    second.until("-----> Waiting for the deploy of alice")
+    gate.touch()
+    first.wait().ok()
+    done = second.wait()
+    assert done.status == 1
+    assert "somebody deployed meanwhile; to deploy that once more: redeploy APP" in done.err
+    assert "push" not in done.err
 
 
 def test_one_that_waited_goes_on_where_the_first_was_refused(shop: App, running: Keep) -> None:

@@ -1,8 +1,10 @@
 """Bytes and numbers as people say them, and text that a terminal only shows."""
 
+from argparse import ArgumentTypeError
+
 import pytest
 
-from gitdeploy.text import count, plain, size
+from gitdeploy.text import count, plain, seconds, size, whole
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,10 @@ def test_control_sequences_do_not_reach_a_terminal(wild, tame):
 def test_numbers_for_people():
     assert [size(999), size(48_100_000), size(2_500_000_000_000)] == ["999 B", "48.1 MB", "2.5 TB"]
     assert [count(1, "file"), count(6012, "file")] == ["1 file", "6,012 files"]
+
+
+def test_numbers_of_people():
+    assert (whole("20"), seconds("1.5")) == (20, 1.5)
+    for read, text in ((whole, "1.5"), (whole, ""), (seconds, "5m")):
+        with pytest.raises(ArgumentTypeError, match="; write such as "):
+            read(text)

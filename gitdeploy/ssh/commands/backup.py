@@ -12,7 +12,7 @@ from .call import Call, CommandSpec, app, as_json
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     app(parser)
-    parser.add_argument("services", nargs="*", metavar="SERVICE")
+    parser.add_argument("services", nargs="*", default=[], metavar="SERVICE")
 
 
 def listing(parser: argparse.ArgumentParser) -> None:

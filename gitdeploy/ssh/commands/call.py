@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
@@ -15,12 +16,36 @@ from ...text import plain
 from ..keys import Users
 from ..session import CommandIO
 
+REPEATED = re.compile(r"(\S+) \[\1 \.\.\.\]")
+"""How argparse shows an argument that may be there several times."""
+
+
+class HowTo(Exception):
+    """Somebody asks how a command is written (``--help``), and the text says so: that is no error."""
+
 
 class Parser(argparse.ArgumentParser):
-    """argparse that raises instead of ending the process."""
+    """argparse that raises instead of printing and ending the process."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description, add_help=False)
+        self.add_argument("-h", "--help", action="help", help=argparse.SUPPRESS)
+
+    def read(self, words: Sequence[str]) -> argparse.Namespace:
+        """What was typed. Raises BadName, or HowTo; where all options are another program's, too, if ``--help`` comes first."""
+        if words and words[0] in ("-h", "--help"):
+            self.print_help()
+        return self.parse_args(words)
+
+    def written(self) -> str:
+        """How the command is written: ``rollback [ENVIRONMENT/]APP [vN]``."""
+        return REPEATED.sub(r"\1...", " ".join(self.format_usage().split()[1:]))
+
+    def print_help(self, file: object = None) -> NoReturn:
+        raise HowTo(f"usage: {self.written()}\n{self.description}")
 
     def error(self, message: str) -> NoReturn:
-        raise BadName(f"{message}; usage: {' '.join(self.format_usage().split()[1:])}")
+        raise BadName(f"{message}; usage: {self.written()}")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         raise BadName(message or "")
@@ -98,8 +123,8 @@ class CommandSpec:
     reads: Callable[[argparse.Namespace], bool] = lambda args: False
     takes: Callable[[argparse.Namespace], bool] = lambda args: False
 
-    def parser(self, prog: str = "") -> Parser:
-        parser = Parser(prog=prog or self.name, description=self.summary, add_help=False)
+    def parser(self) -> Parser:
+        parser = Parser(self.name, self.summary)
         self.arguments(parser)
         return parser
 

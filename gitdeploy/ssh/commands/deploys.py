@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
+from ...text import whole
 from .call import Call, CommandSpec, app, as_json
 from .releases import moment
 
@@ -12,7 +13,7 @@ from .releases import moment
 def arguments(parser: argparse.ArgumentParser) -> None:
     app(parser)
     parser.add_argument("id", nargs="?", metavar="ID")
-    parser.add_argument("-n", type=int, default=20, metavar="N")
+    parser.add_argument("-n", type=whole, default=20, metavar="N")
     as_json(parser)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 
-from ...text import plain
+from ...text import plain, whole
 from .call import Call, CommandSpec, app
 
 TIME = len("2026-11-24T01:02:03.123Z")
@@ -16,7 +16,7 @@ TIME = len("2026-11-24T01:02:03.123Z")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     app(parser)
-    parser.add_argument("-n", type=int, default=100, metavar="N")
+    parser.add_argument("-n", type=whole, default=100, metavar="N")
     parser.add_argument("-f", action="store_true", dest="follow")
 
 

@@ -100,8 +100,11 @@ async def drain(call: Call) -> int:
 
 async def resume(call: Call) -> int:
     one = check(call)
-    if one.name in call.site.fleet.names():
-        call.site.fleet.change(one.name, drained=False)
+    if one.name not in call.site.fleet.names():
+        raise Refused(
+            f"the {one.name} node has no balancer before it, and gets requests all the time; see: maintenance"
+        )
+    call.site.fleet.change(one.name, drained=False)
     if (problem := await one.reach()) is not None:
         call.io.write(f"{one.name} does not answer ({problem}); it gets requests as soon as it is back and up to date")
         return 0

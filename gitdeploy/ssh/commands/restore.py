@@ -18,7 +18,7 @@ def confirmed(parser: argparse.ArgumentParser) -> None:
 
 def restoring(parser: argparse.ArgumentParser) -> None:
     app(parser)
-    parser.add_argument("services", nargs="*", metavar="SERVICE")
+    parser.add_argument("services", nargs="*", default=[], metavar="SERVICE")
     parser.add_argument("--kept", metavar="BACKUP")
     confirmed(parser)
 
@@ -32,14 +32,19 @@ def clearing(parser: argparse.ArgumentParser) -> None:
 def cloning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("origin", metavar="FROM/APP")
     parser.add_argument("app", metavar="TO/APP")
-    parser.add_argument("services", nargs="*", metavar="SERVICE")
+    parser.add_argument("services", nargs="*", default=[], metavar="SERVICE")
     confirmed(parser)
 
 
 def confirm(call: Call, place: Place, what: str) -> None:
     """Raises Refused unless the app whose data go is named twice."""
-    if call.args.confirm is None or call.place(call.args.confirm) != place:
+    said = call.args.confirm
+    if said is None:
         raise Refused(f"this {what}; if it is to be, write once more whose they are: --confirm {call.args.app}")
+    if call.place(said) != place:
+        raise Refused(
+            f"this {what}, and {said} is not {call.args.app}; nothing was changed: look at which one you mean"
+        )
 
 
 async def received(call: Call) -> AsyncIterator[bytes]:

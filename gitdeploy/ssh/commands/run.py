@@ -17,6 +17,7 @@ from ...errors import BadName, Refused
 from ...names import Place, spell
 from ...nodes.node import Node
 from ...nodes.oneoff import Lines, OneOff
+from ...text import seconds
 from .call import Call, CommandSpec, app
 
 DAY = 86_400.0  # seconds that it may take if nothing is said
@@ -30,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def shell_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--timeout", type=float, default=DAY, metavar="SECONDS")
+    parser.add_argument("--timeout", type=seconds, default=DAY, metavar="SECONDS")
     app(parser)
 
 
@@ -110,7 +111,10 @@ async def attached(
 SPECS = (
     CommandSpec("run", "run a command of the app, in its environment, on one of its nodes", arguments, run),
     CommandSpec(
-        "run:files", "hold files for it, a tar archive on standard input; see gitdeploy run --remote", app, send
+        "run:files",
+        "hold files for a run of a command, a tar archive on standard input; see gitdeploy run --remote",
+        app,
+        send,
     ),
     CommandSpec(
         "shell", "a Python with the app's modules and environment, on one of its nodes", shell_arguments, shell

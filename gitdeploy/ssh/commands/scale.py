@@ -18,7 +18,7 @@ COUNT = re.compile(r"([^=]+)=([0-9]{1,3})")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     app(parser)
-    parser.add_argument("counts", nargs="*", metavar="TYPE=COUNT")
+    parser.add_argument("counts", nargs="*", default=[], metavar="TYPE=COUNT")
 
 
 def parse(words: list[str]) -> dict[str, int]:
@@ -46,7 +46,9 @@ async def scale(call: Call, place: Place, said: dict[str, int]) -> int:
     """Have these counts count, if there are any, and say what there is to be."""
     types = await live_types(call, place)
     for name in said:
-        if name == "web" or types.get(name, {}).get("path") is not None:
+        if name == "web":
+            raise BadName("web answers requests; how many of it each node has is processes of web: in gitdeploy.yaml")
+        if types.get(name, {}).get("path") is not None:
             raise BadName(f"{name} answers requests, and there is one of it on each node; only workers are counted")
         if name not in types:
             guess = nearest(name, types)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ...errors import NotFound
 from ...names import nearest, quoted
@@ -55,20 +54,27 @@ SPECS = (
 )
 COMMANDS: Mapping[str, CommandSpec] = {spec.name: spec for spec in SPECS}
 
-REPEATED = re.compile(r"(\S+) \[\1 \.\.\.\]")
-"""How argparse shows an argument that may be there several times."""
+MACHINE = (
+    "server", "create-node", "setup-node", "list-nodes", "destroy-node", "list-sizes", "list-images", "setup-server"
+)  # fmt: skip
+"""The commands of the server's own machine alone."""
+
+WRITING = ("init", "serve", "cron", "test", "create-config", "check", "vendor", "schema")
+"""Those for whoever writes an application alone."""
 
 
-def find(name: str, others: Iterable[str] = ()) -> CommandSpec:
-    """The command called `name`. Raises NotFound with the nearest one, of `others`, too."""
+def find(name: str) -> CommandSpec:
+    """The command called `name`. Raises NotFound with the nearest one, or with where that command is."""
     if name in COMMANDS:
         return COMMANDS[name]
-    guess = nearest(name, [*COMMANDS, "git-receive-pack", "git-upload-pack", *others])
+    if name in MACHINE:
+        raise NotFound(f"{name} is a command of the server's own machine, without ssh; write there: gitdeploy {name}")
+    if name in WRITING:
+        raise NotFound(f"{name} is for whoever writes an application, without ssh; write there: gitdeploy {name}")
+    guess = nearest(name, [*COMMANDS, "git-receive-pack", "git-upload-pack", *MACHINE, *WRITING])
     raise NotFound(f"there is no command {quoted(name)}; " + (f"did you mean {guess}?" if guess else "try: help"))
 
 
 def usage(specs: Sequence[CommandSpec]) -> list[tuple[str, str]]:
     """How each is called, and what it does."""
-    return [
-        (REPEATED.sub(r"\1...", " ".join(spec.parser().format_usage().split()[1:])), spec.summary) for spec in specs
-    ]
+    return [(spec.parser().written(), spec.summary) for spec in specs]

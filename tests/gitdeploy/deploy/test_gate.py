@@ -73,3 +73,18 @@ def test_who_was_overtaken_is_told_by_what():
     still(Update(ZERO, B, MASTER), None)
     with pytest.raises(Refused, match="master is now bbbbbbb, not aaaaaaa"):
         still(Update(A, B, MASTER), B)
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("redeploy", "to deploy that once more: redeploy APP"),
+        ("rollback", "to go back from that: rollback APP"),
+        ("config", "type the command again"),
+    ],
+)
+def test_who_types_a_command_and_was_overtaken_is_not_told_to_push(source, says):
+    still(Update(A, A, MASTER), A, source)
+    with pytest.raises(Refused, match=f"not aaaaaaa which was live; somebody deployed meanwhile; .*{says}") as refused:
+        still(Update(A, A, MASTER), B, source)
+    assert "push" not in str(refused.value)

@@ -75,7 +75,10 @@ def test_a_job_is_run_whatever_its_time_is(gitdeploy, shop, files):
     assert gitdeploy("cron", "shop", "names") == "apples\n"
     for words in (["shop", "nightl"], ["shop"], ["shop", "nightly", "names"]):
         assert "in app.yaml; write one of nightly, names" in gitdeploy("cron", *words, status=1)
-    assert "usage: cron [DIR] NAME" in gitdeploy("cron", status=2)
+    assert gitdeploy("cron", status=2).endswith("; usage: cron [DIR] NAME\n")
+    assert (
+        gitdeploy("cron", "--help") == "usage: cron [DIR] NAME\nrun a job of the application in its environment, now\n"
+    )
 
 
 def test_a_program_that_is_installed(gitdeploy, shop):
