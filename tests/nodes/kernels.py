@@ -19,12 +19,16 @@ MEMORY = 640  # MB of a machine
 DISK = "4G"  # a file with holes
 RUN = '"$@" 4>&1; exit'
 """What starts qemu has the mark that the driver looks for, and takes qemu along when it is ended (PR_SET_PDEATHSIG)."""
+IDLE = ("e2scrub_reap.service", "logrotate.timer", "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer")
+"""What a machine would do first of all when it boots, and takes long where it is emulated."""
 NETWORK = """\
 [Match]
 Name=eth0
 [Network]
 Address={address}/{length}
 Gateway={gateway}
+LinkLocalAddressing=no
+IPv6AcceptRA=no
 """
 
 
@@ -67,6 +71,7 @@ class Virtual(Node):
         told = {"address": self.address, "length": network.subnet.prefixlen, "gateway": network.gateway}
         (units / "eth0.network").write_text(NETWORK.format(**told))
         run("systemctl", f"--root={self.root}", "--quiet", "enable", "systemd-networkd.service")
+        run("systemctl", f"--root={self.root}", "--quiet", "mask", *IDLE)
         run("truncate", f"--size={DISK}", str(self.disk))
         run("mkfs.ext4", "-q", "-F", "-d", str(self.root), str(self.disk))
         for name in ("vmlinuz", "initrd.img"):
@@ -86,7 +91,7 @@ class Virtual(Node):
         return (
             QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-serial", f"file:{self.directory / 'console'}",
             *(("-accel", "kvm", "-cpu", "host") if fast else ("-accel", "tcg,thread=multi", "-cpu", "max")),
-            "-m", str(MEMORY), "-smp", "2",
+            "-m", str(MEMORY), "-smp", "1",
             "-kernel", str(self.directory / "vmlinuz"), "-initrd", str(self.directory / "initrd.img"),
             "-append", "root=/dev/vda rw console=ttyS0 net.ifnames=0",
             "-drive", f"file={self.disk},if=virtio,format=raw,cache=unsafe", "-device", "virtio-rng-pci",
