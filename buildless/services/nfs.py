@@ -24,6 +24,7 @@ UNIT = "nfs-server.service"
 CONFIGURATION = """\
 # Written by gitdeploy: version 4 alone. After a start clients get so many seconds to say what they had open and locked.
 [nfsd]
+vers2=n
 vers3=n
 vers4=y
 udp=n
@@ -71,8 +72,9 @@ class Nfs(Files):
         """Raises NodeError unless it is there for these nodes."""
         if not serves():
             raise NodeError(f"{UNIT} does not answer; look at it on the node: journalctl -u {UNIT}")
-        there = tool.run(("exportfs", "-s"))
-        if lacking := [one for one in others if f"{self.place(home)}  {one}(" not in there]:
+        lines = [line.split() for line in tool.run(("exportfs", "-s")).splitlines()]
+        there = {client.partition("(")[0] for path, client, *_ in lines if path == str(self.place(home))}
+        if lacking := [one for one in others if one not in there]:
             raise NodeError(
                 f"{self.place(home)} is not exported to {', '.join(lacking)}; deploy the app again: redeploy"
             )
