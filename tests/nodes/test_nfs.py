@@ -94,9 +94,10 @@ def test_all_nodes_have_the_same_files_and_locks(shop, pair):
 def test_nobody_else_gets_at_them(server, shop, pair):
     keeps, mounts = pair
     assert not reaches(keeps.address, 2049) and reaches(keeps.address, 80)
-    Keeper(server, mounts, "burglar", "files", "").push().refused("files can only be used on one node")
-    burglar = Keeper(server, mounts, "thief", "{}", "")
-    burglar.push().ok()
+    thief = Keeper(server, mounts, "thief", "files", "")
+    assert thief.push().refused("files can only be used on one node")
+    thief.app.commit("None", {"app.yaml": thief.yaml.replace("services: files\n", "")})
+    thief.push().ok()
     for node in pair:
         assert "FileNotFoundError" in do(node, f"os.listdir({PATH!r})", "thief")["error"]
         listed = node.ssh("runuser", "-u", "app-thief", "--", "ls", PATH, check=False)
