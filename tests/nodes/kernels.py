@@ -99,6 +99,10 @@ class Virtual(Node):
             "-device", f"virtio-net-pci,netdev=net,mac={hardware(self.address)},romfile=",
         )  # fmt: skip
 
+    def up(self, limit: float = LIMIT) -> None:
+        """An emulated one takes long."""
+        super().up(limit)
+
     def reboot(self) -> None:
         self.ssh("systemctl", "reboot", check=False)
 
@@ -121,7 +125,7 @@ def virtual(machines: Machines, *names: str) -> list[Virtual]:
         made[-1].convert()
         made[-1].start()
     for node in made:
-        node.up(LIMIT)
+        node.up()
     return made
 
 
