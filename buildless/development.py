@@ -9,8 +9,8 @@ is, for all apps, and below ``apps`` for one::
       shop:
         files: {directory: "~/shop-files"}
 
-``{app}`` stands for the app's name, ``{environment}`` for that of the environment (development, test). files and public_files need
-no word: they are directories below ``~/.local/share/gitdeploy/APP``.
+``{app}`` stands for the app's name, ``{environment}`` for that of the environment (development, test). files, public_files and nfs
+need no word: they are directories below ``~/.local/share/gitdeploy/APP``.
 """
 
 from __future__ import annotations

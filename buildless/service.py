@@ -76,6 +76,11 @@ class Service:
     surplus: Tuple[str, ...] = ()
     """Units that the packages start, and nobody needs: they are ended when the packages have just been installed."""
 
+    shared_debs: Tuple[str, ...] = ()
+    """Packages that are needed, too, where other nodes use it."""
+    mount_debs: Tuple[str, ...] = ()
+    """Those that these nodes need: it is a directory, which they mount. Empty for what is no directory."""
+
     packaged = True  # Debian has it
     keeps = True  # there is something to back up
     shared = True  # processes on several nodes can use it
@@ -83,6 +88,10 @@ class Service:
     @property
     def name(self) -> str:
         return type(self).__module__.rpartition(".")[2]
+
+    def needs(self, remote: bool) -> Tuple[str, ...]:
+        """The packages for its node, where other nodes use it, too (`remote`), or none does."""
+        return (*self.debs, *(self.shared_debs if remote else ()))
 
     def problem(self, options: Mapping[str, Tuple[str, ...]]) -> str | None:
         """What is wrong with options; their names are right."""
@@ -220,6 +229,17 @@ def environ(accounts: Iterable[Account], state: str) -> Dict[str, str]:
     for account in accounts:
         found = {**find(account.service).environ(account, state), **found}
     return found
+
+
+def mounted(accounts: Iterable[Account], address: str) -> Dict[str, str]:
+    """The services that the node at an address mounts from another one: the address of that one, by their names.
+
+    >>> mounted([Account("nfs", "shop", host="10.0.0.5"), Account("redis", "shop", host="10.0.0.5")], "10.0.0.6")
+    {'nfs': '10.0.0.5'}
+    >>> mounted([Account("nfs", "shop", host="10.0.0.5")], "10.0.0.5"), mounted([Account("nfs", "shop")], "10.0.0.6")
+    ({}, {})
+    """
+    return {one.service: one.host for one in accounts if one.host not in ("", address) and find(one.service).mount_debs}
 
 
 def secret_variables(accounts: Iterable[Account]) -> Dict[str, str]:

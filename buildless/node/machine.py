@@ -18,6 +18,7 @@ from buildless.node.confined import run
 from buildless.node.jobs import jobs, marked
 from buildless.node.jobs import remove as remove_jobs
 from buildless.node.layout import AppLayout, Layout
+from buildless.node.mounts import install as mount
 from buildless.node.owners import SENDER, SystemOwners
 from buildless.node.running import bring_back, of
 from buildless.node.status import status
@@ -46,13 +47,18 @@ def wheels(layout: Layout, app: str, *, version: str, pip: List[str], python: st
 
 
 def release(layout: Layout, app: str, **said: Any) -> Answer:
-    """See verbs.release. Its sockets are the app's own. The first one of an app need not compile what is installed."""
+    """See verbs.release. Its sockets are the app's own. The first one of an app need not compile what is installed.
+
+    What another node of its environment keeps for it is mounted.
+    """
     home, new = layout.app(app), releases.NewRelease(**said)
     expected = kinds.sockets(home, str(new.record.get("serving") or new.release), new.record)
     if new.sockets != expected:
         raise NodeError(f"{new.sockets} are no sockets of {app}, which listens in {home.socket(new.release).parent}")
     first = not home.pycache.is_dir()
     done = verbs.release(layout, app, **said)
+    for host in new.record.get("mounts", {}).values():
+        mount(home, host)
     if first:
         layout.owners.as_app(app, lambda: compiled.link_installed(home.pycache, filter(os.path.isdir, sys.path)))
     return done

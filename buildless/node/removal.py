@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from buildless.node import releases, versions
+from buildless.node import mounts, releases, versions
 from buildless.node.layout import AppLayout
 
 
 def remove_rest(home: AppLayout) -> None:
     """Delete what an app has besides its home. What it keeps is not ours to delete: only an empty directory goes."""
+    mounts.remove(home)
     versions.remove_tree(home.cache)
     versions.remove_tree(home.logs)
     for path in home.node.written.glob(f"{home.name}.log*"):
         path.unlink(missing_ok=True)
-    for directory in (home.state / "files", home.public, home.state):
+    for directory in (home.state / "files", home.state / "nfs", home.public, home.state):
         try:
             directory.rmdir()
         except OSError:

@@ -38,9 +38,10 @@ def services(
 def make(home: AppLayout, account: Account, timeout: float, live: bool) -> Generator[str, None, Answer]:
     """One of them."""
     layout, service = home.node, accounts.service_called(account.service)
-    if service.debs and not layout.owners.system:
+    needed = service.needs(bool(account.host))
+    if needed and not layout.owners.system:
         raise NodeError(f"{service.name} needs packages, which this node cannot install; deploy to a machine")
-    debs = (*service.debs, *firewall.DEBS) if service.debs else ()
+    debs = (*needed, *firewall.DEBS) if needed else ()
     installed = yield from packages.install(debs, (), timeout)
     if set(installed["installed"]) & set(service.debs) and service.surplus:
         systemd.ask("disable", "--now", "--quiet", *service.surplus, timeout=systemd.STOP)

@@ -6,6 +6,7 @@ import base64
 import errno
 import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from twisted.logger import Logger
@@ -13,6 +14,7 @@ from twisted.logger import Logger
 from buildless.debs import ANSWERS
 from buildless.debs import debs as debs_of
 from buildless.node import facts, versions
+from buildless.service import find, mounted
 from buildless.values import split_location
 
 from ..errors import CommandFailed, Refused
@@ -86,7 +88,10 @@ class OnNode:
     async def survey(self) -> None:
         """Ask the node what it has; refuse what it cannot run."""
         mail = bool(self.plan.mail) and self.node.installs
-        debs = list(debs_of(self.plan.description, self.node.installs, mail))
+        debs = [
+            *debs_of(self.plan.description, self.node.installs, mail),
+            *chain(*(find(one).mount_debs for one in self.mounts)),
+        ]
         python = self.node.python if self.plan.runs else None
         self.facts = await self.call("survey", debs=debs, python=python)
         self.refuse(stages.problems(self.plan, self.facts, 0, 0, installs=self.node.installs))
@@ -203,11 +208,16 @@ class OnNode:
             version=plan.commit.oid,
             sockets=sockets,
             settings=stages.settings(plan, layout, self.node.path, self.libraries, self.linger),
-            record=stages.record(plan, self.site.reactor.seconds(), serving),
+            record={**stages.record(plan, self.site.reactor.seconds(), serving), "mounts": self.mounts},
             secret=self.site.secret(plan.place),
             config={name: base64.b64encode(content).decode() for name, content in plan.config.files.items()},
         )
         await self.session.propose(plan.key, plan.release)
+
+    @property
+    def mounts(self) -> dict[str, str]:
+        """The services that are directories of another node: the address of that one, by their names."""
+        return mounted(self.plan.services, self.node.address)
 
     @property
     def linger(self) -> float:

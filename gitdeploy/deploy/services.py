@@ -59,12 +59,18 @@ def refusal(found: Service, environment: Environment, node: str) -> str | None:
     elsewhere = f"set the config var {found.variables[0]} to the URL of one" if found.variables else ""
     if not found.packaged:
         return f"Debian has no package of {found.name}; {elsewhere}: config:set"
-    if node == EMBEDDED and found.debs:
+    remote = environment.nodes != (node,)
+    if remote and found.mount_debs and EMBEDDED in (node, *environment.nodes):
+        return (
+            f"{found.name} cannot be shared with the server's own machine, which is not root there;"
+            f" write machines alone for {environment.name} in gitdeploy.yaml (gitdeploy create-node)"
+        )
+    if node == EMBEDDED and found.needs(remote):
         return (
             f"{found.name} cannot be installed on the server's own machine, which is not root there; {elsewhere} (config:set),"
             f" or name a machine in gitdeploy.yaml (gitdeploy create-node)"
         )
-    if (environment.nodes != (node,)) and not found.shared:
+    if remote and not found.shared:
         advice = elsewhere or f"write one node for {environment.name} in gitdeploy.yaml"
         return f"{found.name} can only be used on one node, and {environment.name} has others; {advice}"
     return None

@@ -14,7 +14,8 @@ PASSWORD = "5" * 48
 
 def test_every_module_is_a_service_that_has_what_it_needs():
     assert names() == (
-        "couchdb", "files", "memcached", "mongodb", "mysql", "postgis", "postgresql", "public_files", "rabbitmq", "redis",
+        "couchdb", "files", "memcached", "mongodb", "mysql", "nfs", "postgis", "postgresql", "public_files", "rabbitmq",
+        "redis",
     )  # fmt: skip
     for name in names():
         found = find(name)

@@ -52,6 +52,17 @@ def test_of_several_nodes_one_has_them():
         found(WITH, "files")
 
 
+def test_a_directory_for_several_nodes_is_not_shared_with_the_servers_own_machine():
+    assert found(WITH, "nfs")[0].host == "10.0.0.9"
+    assert found(Environment("production", ("embedded",)), "nfs")[0].host == ""
+    for environment in (
+        Environment("production", ("embedded", "web1"), services="web1"),
+        Environment("production", ("web1", "web2"), services="embedded"),
+    ):
+        with pytest.raises(Refused, match=r"nfs cannot be shared with the server's own machine.* write machines alone"):
+            found(environment, "nfs")
+
+
 def test_what_is_somewhere_else_needs_no_node():
     assert found(TWO, "redis", REDIS_URL="redis://x") == (Account("redis", "shop", url="redis://x"),)
     assert found(Environment("production"), "couchdb", COUCHDB_URL="http://x/y")[0].url == "http://x/y"

@@ -1,0 +1,169 @@
+"""nfs: a directory that all nodes of an environment share: one keeps it, the others mount it (buildless/node/mounts.py)."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Iterable
+
+from buildless.errors import NodeError
+from buildless.node import firewall, mounts, renewal, systemd, tool
+from buildless.node.writing import write
+from buildless.service import Account
+from buildless.services.files import Files, delete
+
+if TYPE_CHECKING:
+    from buildless.node.layout import AppLayout
+
+PORT = 2049  # of version 4, which needs no other (RFC 7530)
+SECONDS = 10.0
+UNIT = "nfs-server.service"
+CONFIGURATION = """\
+# Written by gitdeploy: version 4 alone. After a start clients get so many seconds to say what they had open and locked.
+[nfsd]
+vers2=n
+vers3=n
+vers4=y
+udp=n
+lease-time=15
+grace-time=15
+"""
+
+
+class Nfs(Files):
+    """For an environment with one node it is a directory as `files` is, and nothing else."""
+
+    directory = "nfs"
+    variable = "CONFIG_NFS"
+    shared = True
+    shared_debs = ("nfs-kernel-server",)
+    mount_debs = ("nfs-common",)
+    user = "root"
+
+    def install(self, home: AppLayout, account: Account) -> int:
+        mounts.remove(home)  # another node had it before
+        super().install(home, account)
+        others = [one for one in account.clients if one != account.host] if account.host else []
+        if others:
+            firewall.install(home.node, [replace(account, port=PORT)])
+            mounts.mask()
+            files = {home.node.root / "etc/nfs.conf.d/gitdeploy.conf": CONFIGURATION}
+            if renewal.written(home.node, UNIT, files) or not serves():
+                start(home)
+        export(home, others)
+        if not others:
+            return 0
+        self.answers(home, others)
+        return PORT
+
+    def is_finished(self, home: AppLayout, account: Account) -> bool:
+        return not renewal.is_due(home.node, UNIT) and super().is_finished(home, account)
+
+    def check(self, home: AppLayout, account: Account) -> None:
+        super().check(home, account)
+        others = [one for one in account.clients if one != account.host] if account.host else []
+        if others:
+            self.answers(home, others)
+
+    def answers(self, home: AppLayout, others: Iterable[str]) -> None:
+        """Raises NodeError unless it is there for these nodes."""
+        if not serves():
+            raise NodeError(f"{UNIT} does not answer; look at it on the node: journalctl -u {UNIT}")
+        lines = [line.split() for line in tool.run(("exportfs", "-s")).splitlines()]
+        there = {client.partition("(")[0] for path, client, *_ in lines if path == str(self.place(home))}
+        if lacking := [one for one in others if one not in there]:
+            raise NodeError(
+                f"{self.place(home)} is not exported to {', '.join(lacking)}; deploy the app again: redeploy"
+            )
+
+    def swap(self, home: AppLayout, account: Account) -> None:
+        """The directory stays the same one, which nodes have mounted; what is in it goes, and what is to be in it comes."""
+        if not os.path.lexists(self.place(home)):
+            return super().swap(home, account)
+        before = self.before(home)
+        delete(before)
+        before.mkdir(mode=0o700)
+        held = [os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                for path in (before, self.place(home), self.beside(home))]  # fmt: skip
+        try:
+            for source, target in ((held[1], held[0]), (held[2], held[1])):
+                for name in os.listdir(source):
+                    os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
+        finally:
+            for one in held:
+                os.close(one)
+
+    def before(self, home: AppLayout) -> Path:
+        """Where what was in it is until it is deleted."""
+        return home.state.parent / f".old-{home.name}-{self.directory}"
+
+    def load(self, home: AppLayout, account: Account, dumped: BinaryIO | None) -> None:
+        if self.place(home).is_symlink():
+            raise NodeError(f"{self.place(home)} is no directory; have the application remove it")
+        super().load(home, account, dumped)
+
+    def drop(self, home: AppLayout, account: Account) -> None:
+        super().drop(home, account)
+        delete(self.before(home))
+
+    def remove(self, home: AppLayout, account: Account) -> None:
+        export(home, ())
+        super().remove(home, account)
+
+
+def start(home: AppLayout) -> None:
+    """Raises NodeError where it cannot be."""
+    try:
+        renewal.restart(home.node, UNIT)
+    except NodeError as error:
+        raise NodeError(
+            f"{UNIT} does not start. It is a part of the kernel, and a container has none: name a machine with a kernel of its own"
+            " under services in gitdeploy.yaml",
+            str(error),
+        ) from error
+
+
+def export(home: AppLayout, others: Iterable[str]) -> None:
+    """Let these nodes, and no more, mount the app's directory.
+
+    Whoever comes is the app's user here, whatever number he has there. A request has to come from a port that only root gets: other
+    apps of these nodes cannot speak to it.
+    """
+    path = home.node.root / "etc/exports.d" / f"gitdeploy-{home.name}.exports"
+    known = list(others)
+    if known:
+        path.parent.mkdir(exist_ok=True)
+        write(path, exports(home, known))
+    elif path.exists():
+        path.unlink()
+    else:
+        return
+    tool.run(("exportfs", "-r"))
+
+
+def exports(home: AppLayout, others: Iterable[str]) -> str:
+    """The line of exports(5)."""
+    user = home.node.owners.process(home.name)
+    options = f"rw,sync,secure,no_subtree_check,all_squash,anonuid={user['user']},anongid={user['group']},fsid={number(home.name)}"
+    clients = " ".join(f"{one}({options})" for one in others)
+    return f"# Written by gitdeploy for the app {home.name}.\n{home.state / Nfs.directory} {clients}\n"
+
+
+def number(app: str) -> str:
+    """What clients know the directory by: the same one after a reboot, on whatever disk it is then."""
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{app}.nfs.gitdeploy"))
+
+
+def serves() -> bool:
+    """Whether somebody answers on the port; the packet filter lets nobody do so but the kernel."""
+    try:
+        socket.create_connection(("127.0.0.1", PORT), SECONDS).close()
+    except OSError:
+        return False
+    return systemd.quietly("is-active", "--quiet", UNIT).returncode == 0
+
+
+SERVICE = Nfs()

@@ -1,0 +1,98 @@
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from buildless.errors import NodeError
+from buildless.node import firewall, mounts
+from buildless.node.layout import Layout
+from buildless.node.owners import Owners
+from buildless.service import Account, mounted
+from buildless.services.nfs import PORT, SERVICE, exports
+
+SHARED = Account("nfs", "shop", host="10.0.0.1", clients=("10.0.0.1", "10.0.0.2"))
+
+
+class Numbered(Owners):
+    def process(self, app):
+        return {"user": 990, "group": 980, "extra_groups": ()}
+
+
+@pytest.fixture
+def home(tmp_path):
+    home = Layout(tmp_path).app("shop")
+    home.state.mkdir(parents=True)
+    SERVICE.install(home, Account("nfs", "shop"))
+    return home
+
+
+def archive(**files):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text.encode()))
+    return io.BytesIO(out.getvalue())
+
+
+def test_on_one_node_it_is_a_directory_and_needs_nothing(home):
+    assert (home.state / "nfs").is_dir() and not (home.node.root / "etc").exists()
+    assert SERVICE.environ(Account("nfs", "shop"), "/s") == {"CONFIG_NFS": "/s/nfs"}
+    assert SERVICE.needs(False) == () and SERVICE.needs(True) == ("nfs-kernel-server",)
+    assert mounted([Account("nfs", "shop")], "10.0.0.1") == {}
+
+
+def test_it_is_exported_to_these_nodes_as_the_user_of_the_app(tmp_path):
+    home = Layout(tmp_path, Numbered()).app("shop")
+    options = "rw,sync,secure,no_subtree_check,all_squash,anonuid=990,anongid=980"
+    first, line = exports(home, ("10.0.0.2", "fd00::2")).splitlines()
+    assert first == "# Written by gitdeploy for the app shop."
+    path, one, other = line.split()
+    assert path == f"{home.state}/nfs" and one.startswith("10.0.0.2(") and other.startswith("fd00::2(")
+    assert one.rpartition(",fsid=")[0] == f"10.0.0.2({options}"
+    assert exports(home, ("10.0.0.2",)) != exports(Layout(tmp_path, Numbered()).app("shop.staging"), ("10.0.0.2",))
+
+
+def test_the_packet_filter_lets_only_them_in_and_nobody_but_the_kernel_answer():
+    text = firewall.rules([Account("nfs", "shop", host="10.0.0.1", clients=("10.0.0.2",), port=PORT)], {"root": 0}.get)
+    assert "ip saddr 10.0.0.2 tcp dport 2049 accept\n    tcp dport 2049 drop" in text
+    assert "tcp sport 2049 tcp flags & syn == syn meta skuid != 0 drop" in text
+
+
+def test_what_is_restored_comes_into_the_same_directory(home):
+    place = home.state / "nfs"
+    (place / "old").write_text("of before")
+    number = place.stat().st_ino
+    SERVICE.load(home, SHARED, archive(new="of the backup"))
+    SERVICE.swap(home, SHARED)
+    SERVICE.drop(home, SHARED)
+    assert [path.name for path in place.iterdir()] == ["new"] and place.stat().st_ino == number
+    SERVICE.load(home, SHARED, None)
+    SERVICE.swap(home, SHARED)
+    SERVICE.drop(home, SHARED)
+    assert list(place.iterdir()) == [] and [path.name for path in home.state.parent.iterdir()] == ["shop"]
+
+
+def test_a_link_in_its_place_leads_nowhere(home, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine").write_text("mine")
+    (home.state / "nfs").rmdir()
+    (home.state / "nfs").symlink_to(elsewhere)
+    with pytest.raises(NodeError, match="is no directory; have the application remove it"):
+        SERVICE.load(home, SHARED, archive(new="x"))
+    (home.state.parent / ".new-shop-nfs").mkdir()
+    with pytest.raises(OSError):
+        SERVICE.swap(home, SHARED)
+    assert (elsewhere / "mine").read_text() == "mine"
+
+
+def test_the_units_that_mount_it():
+    home = Layout(Path("/")).app("my-shop.staging")
+    names = {kind: path.name for kind, path in mounts.files(home).items()}
+    assert names == {
+        "mount": r"var-lib-apps-my\x2dshop.staging-nfs.mount",
+        "automount": r"var-lib-apps-my\x2dshop.staging-nfs.automount",
+    }
