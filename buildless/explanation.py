@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from pathlib import Path
+from typing import Sequence
 
 from buildless.errors import LoadError
 
@@ -27,17 +28,22 @@ def explain(error: BaseException, directory: Path) -> str:
     return "".join([*lines, *([] if cause is error else [f"{error}\n"])])
 
 
-def cannot(what: str, error: BaseException) -> LoadError:
+def cannot(what: str, error: BaseException, debs: Sequence[str] = ()) -> LoadError:
     """The error that says in a line that `what` cannot be done, because of `error`, which is to be chained to it.
+
+    `debs` are the Debian packages that app.yaml names.
 
     >>> print(cannot("lib/sitecustomize.py cannot be run", ZeroDivisionError("division by zero")))
     lib/sitecustomize.py cannot be run: ZeroDivisionError: division by zero
     """
     last = traceback.format_exception_only(type(error), error)[-1].strip()
-    return LoadError(f"{what}: {last}{advice(error)}")
+    return LoadError(f"{what}: {last}{advice(error, debs)}")
 
 
-def advice(error: BaseException) -> str:
+def advice(error: BaseException, debs: Sequence[str]) -> str:
     if isinstance(error, ModuleNotFoundError):
+        package = "python3-" + (error.name or "").partition(".")[0].lower().replace("_", "-")
+        if package in debs:
+            return f"; `deb:` names {package}, which is not installed here, or not for this Python"
         return "; put it in the tree and its directory in `paths:`, or name the package that has it under `deb:`"
     return ""

@@ -103,7 +103,7 @@ class AppPackage:
         try:
             found: Any = importlib.import_module(module_name)
         except (Exception, SystemExit) as error:
-            raise cannot(f"{spec} cannot be loaded", error) from error
+            raise cannot(f"{spec} cannot be loaded", error, self.description.deb) from error
         try:
             for name in attributes.split("."):
                 found = getattr(found, name)
@@ -151,5 +151,5 @@ class AppPackage:
             exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)  # noqa: S102
         except (Exception, SystemExit) as error:
             del sys.modules[RUNNER]
-            raise cannot(f"{relative} cannot be loaded", error) from error
+            raise cannot(f"{relative} cannot be loaded", error, self.description.deb) from error
         return module

@@ -159,8 +159,7 @@ def problems(
     if missing_os:
         found.append(f"the application wants os {', '.join(missing_os)}, the node is {', '.join(facts['os'])}")
     if facts["missing_debs"] and not installs:
-        names = " ".join(facts["missing_debs"])
-        found.append(f"Debian packages are missing; on the node, run: apt-get install {names}")
+        found.append(missing_debs(facts["missing_debs"]))
     free = facts["free"]
     if new_bytes + SPARE_BYTES > free["bytes"]:
         found.append(
@@ -169,6 +168,16 @@ def problems(
     if free["inodes"] is not None and new_files > free["inodes"]:
         found.append(f"the version has {new_files:,} files and the disk has room for {free['inodes']:,}")
     return found
+
+
+def missing_debs(names: Sequence[str]) -> str:
+    """What to do about Debian packages that are missing on the embedded node, which is the server's own machine."""
+    python = any(name.startswith("python3-") for name in names)
+    return (
+        f"Debian packages are missing on the server's own machine, where no push installs any: apt-get install {' '.join(names)}"
+        + ("; or put pure Python into the tree: gitdeploy vendor PACKAGE" if python else "")
+        + "; or deploy to a node that is a machine, where the push installs them"
+    )
 
 
 def absent(down: Mapping[str, str], missing: int, environment: str) -> str | None:

@@ -24,6 +24,9 @@ from .call import DevelopCall, DevelopSpec
 from .checkout import Checkout
 from .modules import missing_module
 
+ON_MACHINES = (
+    "a push installs these on machines; on the server's own (the embedded node) they must be installed already"
+)
 NAMED = 5  # files that are named of those which are not committed
 
 
@@ -90,6 +93,8 @@ class Check:
         if description is not None:
             for warning in description.warnings:
                 self.report.detail(f"warning: {warning}")
+            if description.deb:
+                self.report.detail(f"warning: app.yaml:{description.lines['deb']}: deb: {ON_MACHINES}")
             if not found.problems:
                 faults += self.references(description, examined)
         return faults

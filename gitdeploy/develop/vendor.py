@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from buildless.description import Description
 from buildless.errors import BuildlessError
 from buildless.package import AppPackage
 
@@ -18,7 +20,7 @@ from ..text import count
 from . import vendored
 from .call import DevelopCall, DevelopSpec
 from .vendored import FILENAME, Installed, Pin, installed, normal
-from .wheels import Pip, Wheel
+from .wheels import Pip, Wheel, debian_names
 
 INTO = Path("lib/python")
 WANTED = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(\[[A-Za-z0-9._, -]+\])? *([=!~<>]=?[^/:@;]*)?")
@@ -77,7 +79,7 @@ class Vendor:
             instead = f" instead of {old.version}" if old and old.version != wheel.pin.version else ""
             self.call.say(f"{wheel.pin.name} {wheel.pin.version}{instead}")
         self.call.say(f"{self.call.args.into} has {count(len(pins), 'package')}, as {FILENAME} says; commit it")
-        self.advise()
+        self.advise([wheel.pin.name for wheel in pure])
 
     async def fetch(self, *wanted: str) -> list[Wheel]:
         """Wheels for what is `wanted`, and nothing that was fetched before."""
@@ -94,7 +96,7 @@ class Vendor:
         for pin in lacking:
             self.call.say(f"{pin.name} {pin.version}")
         self.call.say(f"{self.call.args.into} has {count(len(pins), 'package')}, as {FILENAME} says")
-        self.advise()
+        self.advise(list(pins))
 
     def whole(self, pin: Pin) -> bool:
         return any(one.name == pin.name and one.version == pin.version and one.whole() for one in installed(self.into))
@@ -108,7 +110,7 @@ class Vendor:
                 text = f"{pin.name} {pin.version} is compiled, and Debian has no python3-{pin.name} that apt or dpkg here knows"
                 refused.append(f"{text}; look for its package (apt-cache search {pin.name}) and name it under deb:")
             else:
-                text = f"{pin.name} {pin.version} is compiled and left out; write into app.yaml: `deb: {debian}`"
+                text = f"{pin.name} {pin.version} is compiled and left out; {self.to_name(debian)}"
                 (refused if pin.name in asked else notes).append(text)
         if refused:
             raise Refused(f"{refused[0]}; nothing was changed", *refused[1:])
@@ -143,14 +145,30 @@ class Vendor:
                         " choose another directory: --into DIR"
                     )
 
-    def advise(self) -> None:
-        """Say so if the application would not find what was put there."""
+    @functools.cached_property
+    def description(self) -> Description | None:
+        """What app.yaml says; None where there is none, or one with mistakes."""
         try:
-            paths = AppPackage(self.call.directory).description.paths
+            return AppPackage(self.call.directory).description
         except BuildlessError:
+            return None
+
+    def to_name(self, debian: str) -> str:
+        """How app.yaml names a Debian package."""
+        named = self.description.deb if self.description else ()
+        if debian in named:
+            return f"app.yaml names {debian} in deb already"
+        return f"add {debian} to deb in app.yaml" if named else f"write into app.yaml: `deb: {debian}`"
+
+    def advise(self, names: Sequence[str]) -> None:
+        """Say so if the application would not find what was put there, and if Debian's packages of the same are named, too."""
+        if self.description is None:
             return
-        if str(self.call.args.into) not in paths:
-            self.call.say(f"app.yaml does not name it; write `paths: {', '.join([*paths, str(self.call.args.into)])}`")
+        paths, into = self.description.paths, str(self.call.args.into)
+        if into not in paths:
+            self.call.say(f"app.yaml does not name it; write `paths: {', '.join([*paths, into])}`")
+        for debian in (one for name in names for one in debian_names(name) if one in self.description.deb):
+            self.call.say(f"app.yaml names {debian} in deb, too; take it out there, as it is in the tree now")
 
 
 SPEC = DevelopSpec("vendor", "put libraries of pure Python into the tree, and record which", arguments, run)

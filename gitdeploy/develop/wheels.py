@@ -104,8 +104,7 @@ class Pip:
 
     async def debian(self, name: str) -> str | None:
         """The Debian package of Python 3 that has a package, if apt or dpkg knows one."""
-        short = name.removeprefix("python-")
-        for guess in dict.fromkeys(f"python3-{one}" for one in (IRREGULAR.get(name, name), short)):
+        for guess in debian_names(name):
             for argv in (
                 ("apt-cache", "pkgnames", guess),
                 ("dpkg-query", "--show", "--showformat=${Package}\n", guess),
@@ -114,6 +113,11 @@ class Pip:
                 if guess in out.decode("utf-8", "replace").split():
                     return guess
         return None
+
+
+def debian_names(name: str) -> list[str]:
+    """What Debian may call the package for Python 3 that has a package."""
+    return [f"python3-{one}" for one in dict.fromkeys((IRREGULAR.get(name, name), name.removeprefix("python-")))]
 
 
 def tidy(one: Installed) -> None:

@@ -141,6 +141,10 @@ def test_a_runners_traceback_shows_its_lines(make, tmp_path):
         ({"app.yaml": RUN, "bin/run": "x = 1"}, "bin/run defines no `application`"),
         ({"app.yaml": RUN}, "bin/run cannot be loaded: FileNotFoundError"),
         ({"app.yaml": RUN, "bin/run": "import nowhere_at_all"}, "bin/run cannot be loaded: ModuleNotFoundError"),
+        (
+            {"app.yaml": f"{APP}deb: python3-nowhere-at\n", "shopapp.py": "import nowhere_at.all"},
+            "No module named 'nowhere_at'; `deb:` names python3-nowhere-at, which is not installed here, or not for this",
+        ),
         ({"app.yaml": APP, "shopapp.py": "application = 7"}, "shopapp:application is a int, not a WSGI application"),
         ({"app.yaml": "name: pages\nplatform: static\n"}, "names no application"),
     ],

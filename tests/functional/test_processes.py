@@ -219,7 +219,7 @@ def test_a_platform_whose_package_is_missing_is_refused_with_what_to_do(shop: Ap
     if shutil.which("dpkg-query") and installed(deb):
         assert done.ok()
     else:
-        assert done.refused("Debian packages are missing; on the node, run: apt-get install ") and deb in done.text
+        assert done.refused("where no push installs any: apt-get install ") and deb in done.text
 
 
 def installed(deb: str) -> bool:

@@ -144,5 +144,11 @@ def test_no_more_nodes_may_be_absent_than_are_allowed():
 
 def test_packages_that_the_node_can_install_are_no_problem():
     facts = {**FACTS, "missing_debs": ["sl"]}
-    assert stages.problems(plan(), facts, 0, 0) == ["Debian packages are missing; on the node, run: apt-get install sl"]
+    [problem] = stages.problems(plan(), facts, 0, 0)
+    assert problem == (
+        "Debian packages are missing on the server's own machine, where no push installs any: apt-get install sl"
+        "; or deploy to a node that is a machine, where the push installs them"
+    )
+    [problem] = stages.problems(plan(), {**FACTS, "missing_debs": ["python3-django"]}, 0, 0)
+    assert "; or put pure Python into the tree: gitdeploy vendor PACKAGE; or deploy to" in problem
     assert stages.problems(plan(), facts, 0, 0, installs=True) == []

@@ -109,6 +109,14 @@ def test_the_module_of_the_application(gitdeploy, files, commit, names, more, st
     assert said in gitdeploy("check", "shop", status=status)
 
 
+def test_where_debian_packages_are_installed_is_said(gitdeploy, files, commit):
+    files({**GOOD, "app.yaml": PYTHON + "deb: python3-hello\n"}, "shop")
+    commit("shop")
+    assert "warning: app.yaml:3: deb: a push installs these on machines; on the server's own" in gitdeploy(
+        "check", "shop"
+    )
+
+
 def test_what_is_behind_a_link_is_left_to_the_push(gitdeploy, files, commit, tmp_path):
     files({"app.yaml": PYTHON + "paths: lib/python\nstatic: lib/web\n", "real/python/hello.py": ""}, "shop")
     os.symlink("real", tmp_path / "shop" / "lib")

@@ -128,6 +128,19 @@ def test_what_is_compiled_is_a_debian_package(vendor, shop, index):
     assert tree(shop) == ["user1.py", "vendored.txt"]
 
 
+def test_what_deb_names_already_is_looked_at(vendor, shop, index, files):
+    index.wheel("PyYAML", "6.0", {"yaml/_yaml.so": ""})
+    index.wheel("user", "1.0", {"user1.py": ""}, ["PyYAML"])
+    yaml = "platform: python, wsgi\napp: hello:application\npaths: lib/python\ndeb: [%s]\n"
+    files({"app.yaml": yaml % "python3-tone"}, "shop")
+    said = vendor("user", "tone")
+    assert "left out; add python3-yaml to deb in app.yaml\n" in said
+    assert "app.yaml names python3-tone in deb, too; take it out there, as it is in the tree now\n" in said
+    files({"app.yaml": yaml % "python3-yaml"}, "shop")
+    said = vendor("user")
+    assert "left out; app.yaml names python3-yaml in deb already\n" in said and "take it out" not in said
+
+
 def test_a_pure_wheel_is_taken_where_there_is_one_beside_a_compiled_one(vendor, shop, index):
     index.wheel("both", "1.0", {"both.py": "FAST = 1\n"}, tag=f"cp3{9}-abi3-linux_x86_64")
     index.wheel("both", "1.0", {"both.py": "FAST = 0\n"})
