@@ -1,4 +1,4 @@
-"""The lanes of ``LANES=3 bin/test``: files that take minutes come first, so that none is left with one at the end; Ctrl-C ends them."""
+"""The lanes of ``LANES=3 bin/test``: files that take minutes come first, so that none is left with one at the end."""
 
 from pathlib import Path
 

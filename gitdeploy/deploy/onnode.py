@@ -78,13 +78,6 @@ class OnNode:
         found: list[str] = self.facts["missing_debs"]
         return found
 
-    @property
-    def missed(self) -> str:
-        """What else there is to say of its absence: jobs are not run twice, and so on no other node either."""
-        if self.plan.description.cron and self.site.runs_jobs(self.plan.place, self.node):
-            return "; no job of cron is run until then"
-        return ""
-
     async def survey(self) -> None:
         """Ask the node what it has; refuse what it cannot run."""
         mail = bool(self.plan.mail) and self.node.installs

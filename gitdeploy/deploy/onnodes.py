@@ -67,7 +67,7 @@ class OnNodes:
         if problem := stages.absent(names, min(missing, len(self.nodes) - 1), environment):
             raise Refused(problem)
         for on in down:
-            self.report.error(f"{on.node.name} does not answer; it catches up when it is back{on.missed}")
+            self.report.error(f"{on.node.name} does not answer; it catches up when it is back{missed(on)}")
             self.nodes.remove(on)
             self.absent.append(on)
 
@@ -125,6 +125,12 @@ class OnNodes:
                 self.site.rejoin(on.node)
             for name in self.behind - {on.node.name for on in self.late}:
                 self.site.rejoin(self.site.node(name))
+
+
+def missed(on: OnNode) -> str:
+    """What else there is to say of a node's absence: jobs are not to be run twice, and so no other node runs them."""
+    runs = on.plan.description.cron and on.site.runs_jobs(on.plan.place, on.node)
+    return "; no job of cron is run until then" if runs else ""
 
 
 async def attempt(nodes: Sequence[OnNode], work: Work) -> Failed:

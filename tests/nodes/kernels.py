@@ -37,7 +37,7 @@ def lacking() -> str:
     if platform.machine() != "x86_64":
         return f"machines with a kernel of their own are tested on x86_64, not {platform.machine()}"
     if not accelerated() and not os.environ.get("EMULATE"):
-        return "this processor helps with no machines that have a kernel of their own; EMULATE=1 does without, in a quarter of an hour"
+        return "this processor helps with no machine that has a kernel of its own; EMULATE=1 does without, and takes 15 minutes"
     if not shutil.which(QEMU):
         return "machines with a kernel of their own need qemu-system-x86"
     return "" if os.path.exists("/dev/net/tun") else "machines with a kernel of their own need /dev/net/tun"
