@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import uuid
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Iterable
+from typing import TYPE_CHECKING, BinaryIO, Iterable, Iterator, List
 
 from buildless.errors import NodeError
 from buildless.node import firewall, mounts, renewal, systemd, tool
@@ -45,6 +46,7 @@ class Nfs(Files):
 
     def install(self, home: AppLayout, account: Account) -> int:
         mounts.remove(home)  # another node had it before
+        self.finish(home)
         super().install(home, account)
         others = [one for one in account.clients if one != account.host] if account.host else []
         if others:
@@ -60,7 +62,8 @@ class Nfs(Files):
         return PORT
 
     def is_finished(self, home: AppLayout, account: Account) -> bool:
-        return not renewal.is_due(home.node, UNIT) and super().is_finished(home, account)
+        swapped = not self.going(home).exists() and not self.gone(home).exists()
+        return swapped and not renewal.is_due(home.node, UNIT) and super().is_finished(home, account)
 
     def check(self, home: AppLayout, account: Account) -> None:
         super().check(home, account)
@@ -82,23 +85,33 @@ class Nfs(Files):
     def swap(self, home: AppLayout, account: Account) -> None:
         """The directory stays the same one, which nodes have mounted; what is in it goes, and what is to be in it comes."""
         if not os.path.lexists(self.place(home)):
-            return super().swap(home, account)
-        before = self.before(home)
-        delete(before)
-        before.mkdir(mode=0o700)
-        held = [os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-                for path in (before, self.place(home), self.beside(home))]  # fmt: skip
-        try:
-            for source, target in ((held[1], held[0]), (held[2], held[1])):
-                for name in os.listdir(source):
-                    os.rename(name, name, src_dir_fd=source, dst_dir_fd=target)
-        finally:
-            for one in held:
-                os.close(one)
+            super().swap(home, account)
+            return
+        with opened(self.place(home)):
+            self.going(home).mkdir(mode=0o700)
+        self.finish(home)
 
-    def before(self, home: AppLayout) -> Path:
-        """Where what was in it is until it is deleted."""
-        return home.state.parent / f".old-{home.name}-{self.directory}"
+    def finish(self, home: AppLayout) -> None:
+        """Go on with a swap to its end, wherever it was interrupted: that it goes forward is settled when it begins.
+
+        How far it has come is told by the name of the directory that what was there goes to.
+        """
+        going, gone = self.going(home), self.gone(home)
+        if going.exists():
+            move(self.place(home), going, gone)
+            going.rename(gone)
+        if gone.exists():
+            if self.beside(home).exists():
+                move(self.beside(home), self.place(home), gone)
+            delete(gone)
+
+    def going(self, home: AppLayout) -> Path:
+        """Where what was in it goes."""
+        return home.state.parent / f".going-{home.name}-{self.directory}"
+
+    def gone(self, home: AppLayout) -> Path:
+        """The same when all of it is there, until it is deleted."""
+        return home.state.parent / f".gone-{home.name}-{self.directory}"
 
     def load(self, home: AppLayout, account: Account, dumped: BinaryIO | None) -> None:
         if self.place(home).is_symlink():
@@ -106,12 +119,36 @@ class Nfs(Files):
         super().load(home, account, dumped)
 
     def drop(self, home: AppLayout, account: Account) -> None:
+        self.finish(home)
         super().drop(home, account)
-        delete(self.before(home))
 
     def remove(self, home: AppLayout, account: Account) -> None:
         export(home, ())
         super().remove(home, account)
+
+
+@contextmanager
+def opened(*paths: Path) -> Iterator[List[int]]:
+    """Directories as descriptors: what the app puts in their places meanwhile is not looked at."""
+    held: List[int] = []
+    try:
+        for path in paths:
+            held.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW))
+        yield held
+    finally:
+        for one in held:
+            os.close(one)
+
+
+def move(source: Path, target: Path, aside: Path) -> None:
+    """Move all that is in one directory to another; what the app has made there meanwhile, of the same name, goes `aside`."""
+    with opened(source, target) as (out, into):
+        for name in os.listdir(out):
+            try:
+                os.rename(name, name, src_dir_fd=out, dst_dir_fd=into)
+            except OSError:
+                os.rename(name, aside / uuid.uuid4().hex, src_dir_fd=into)
+                os.rename(name, name, src_dir_fd=out, dst_dir_fd=into)
 
 
 def start(home: AppLayout) -> None:

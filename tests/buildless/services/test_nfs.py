@@ -1,4 +1,6 @@
+import contextlib
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -73,6 +75,52 @@ def test_what_is_restored_comes_into_the_same_directory(home):
     SERVICE.swap(home, SHARED)
     SERVICE.drop(home, SHARED)
     assert list(place.iterdir()) == [] and [path.name for path in home.state.parent.iterdir()] == ["shop"]
+
+
+class Killed(BaseException):
+    """The end of a process at that moment."""
+
+
+@pytest.mark.parametrize("at", range(1, 9))
+def test_a_restore_that_is_killed_once_it_has_begun_to_swap_is_done_by_whoever_comes_next(home, monkeypatch, at):
+    place, left, rename = home.state / "nfs", [at], os.rename
+    for name in ("one", "two", "three"):
+        (place / name).write_text("of before")
+    SERVICE.load(home, SHARED, archive(one="of the backup", four="of the backup"))
+
+    def dying(*words, **more):
+        left[0] -= 1
+        if not left[0]:
+            raise Killed
+        rename(*words, **more)
+
+    with monkeypatch.context() as patch, contextlib.suppress(Killed):
+        patch.setattr("os.rename", dying)
+        SERVICE.swap(home, SHARED)
+    if at < 7:  # 3 that go, the name that says so, 2 that come
+        assert not SERVICE.is_finished(home, SHARED)
+    SERVICE.install(home, Account("nfs", "shop"))
+    assert {path.name: path.read_text() for path in place.iterdir()} == dict.fromkeys(("one", "four"), "of the backup")
+    SERVICE.drop(home, SHARED)
+    assert [path.name for path in home.state.parent.iterdir()] == ["shop"]
+
+
+def test_what_the_app_makes_during_a_restore_is_not_in_its_way(home, monkeypatch):
+    place, rename, made = home.state / "nfs", os.rename, []
+    (place / "old").write_text("of before")
+    SERVICE.load(home, SHARED, archive(new="of the backup"))
+
+    def busy(*words, **more):
+        if words[0] == "new" and not made:
+            (place / "new" / "more").mkdir(parents=True)
+            made.append("new")
+        rename(*words, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.rename", busy)
+        SERVICE.swap(home, SHARED)
+    SERVICE.drop(home, SHARED)
+    assert {path.name: path.read_text() for path in place.iterdir()} == {"new": "of the backup"}
 
 
 def test_a_link_in_its_place_leads_nowhere(home, tmp_path):
