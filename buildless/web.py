@@ -57,6 +57,7 @@ class Boot:
         self.ready_fd, self.notify, self.compiled = ready_fd, notify, compiled
         self.lead = os.memfd_create("lead")
         self.loaded = mmap.mmap(-1, 1)  # shared by all processes: whether any has loaded it
+        self.told = mmap.mmap(-1, 1)  # and whether all is said of why not
         self.token, write = os.pipe()  # one byte: whoever reads it reports the failure
         os.write(write, b"1")
         os.close(write)
@@ -112,7 +113,14 @@ class Boot:
         if not os.read(self.token, 1):
             os._exit(0)
         say(report)
+        self.told[0] = 1
         os._exit(Arbiter.APP_LOAD_ERROR)
+
+
+class Master(Arbiter):  # type: ignore[misc]
+    """gunicorn's master process, to which no exit status means anything: an application may have gunicorn's own, 3 and 4, too."""
+
+    WORKER_BOOT_ERROR = APP_LOAD_ERROR = -1
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -124,6 +132,9 @@ class Server(BaseApplication):  # type: ignore[misc]
         self.package, self.failsafe, self.boot, self.around = package, failsafe, boot, around
         self.halted = False
         super().__init__()
+
+    def run(self) -> None:
+        Master(self).run()
 
     def load_config(self) -> None:
         settings = {
@@ -162,11 +173,15 @@ class Server(BaseApplication):  # type: ignore[misc]
         return app
 
     def child_exit(self, arbiter: Any, worker: Any) -> None:
-        """A process ended. One that dies hard while it loads the application would only do so again."""
-        if not (self.boot.loaded[0] or self.boot.reported or self.halted) and arbiter.LISTENERS:  # empty while stopping
-            self.halted = True
+        """A process ended. Where none has loaded the application others would not either; who reports that is waited for."""
+        if self.boot.loaded[0] or self.halted or not arbiter.LISTENERS:  # empty while stopping
+            return
+        if not self.boot.reported:
             say("a process died while it loaded the application")
-            raise HaltServer("the application does not load", Arbiter.APP_LOAD_ERROR)
+        elif not self.boot.told[0]:
+            return
+        self.halted = True
+        raise HaltServer("the application does not load", Arbiter.APP_LOAD_ERROR)
 
     def post_worker_init(self, worker: Any) -> None:
         self.failsafe.post_worker_init(worker)

@@ -1,3 +1,4 @@
+import http.client
 import json
 import os
 import shutil
@@ -69,7 +70,7 @@ def test_one_process_compiles_the_application_for_all(web, home):
     assert site.output == "loading\n"
     (home / "gate").touch()
     site.ready(4)
-    assert site.output == "loading\n" * 4
+    site.said("loading", times=4)
 
 
 def test_where_it_is_compiled_all_load_it_at_once(web, home):
@@ -159,10 +160,9 @@ def test_whether_somebody_reports_is_known_for_good():
     os.close(boot.token)
 
 
-def test_a_process_that_dies_while_it_loads_ends_all(web, home):
-    site = web(
-        written(home / "app", {"app.yaml": YAML, "shop.py": "import os\nos.abort()\n", "lib/x": ""}), processes=3
-    )
+@pytest.mark.parametrize("end", ["os.abort()", "os._exit(3)", "os._exit(4)", "os._exit(0)", "os.kill(os.getpid(), 9)"])
+def test_a_process_that_dies_while_it_loads_ends_all(web, home, end):
+    site = web(written(home / "app", {"app.yaml": YAML, "shop.py": f"import os\n{end}\n", "lib/x": ""}), processes=3)
     assert site.wait() == 4, site.output
     assert site.output.count("a process died while it loaded the application") == 1
     assert "Traceback" not in site.output
@@ -228,6 +228,17 @@ def test_a_process_that_cannot_load_later_does_not_end_the_others(web, home):
     assert site.get("/").body == b"%d" % second
     (home / "flag").unlink()
     site.ready(1)
+
+
+def test_an_exit_status_that_is_one_of_gunicorns_does_not_end_the_others(web, home):
+    ends = "import os\ndef application(environ, start_response):\n    os._exit(int(environ['PATH_INFO'][1:]))\n"
+    site = web(written(home / "app", {"app.yaml": YAML, "shop.py": ends, "lib/x": ""}), processes=2)
+    site.ready(2)
+    for status in (3, 4):
+        with pytest.raises((ConnectionError, http.client.RemoteDisconnected)):
+            site.get(f"/{status}")
+        site.ready(1)
+    assert site.process.poll() is None
 
 
 def test_sigterm_finishes_what_was_accepted(web):
