@@ -124,7 +124,7 @@ def test_what_is_refused_before_anything_is_asked(tmp_path):
     assert "cannot be a user's name" in gitdeploy(tmp_path, "create-node", "web1", "--login=-x", status=2)
     assert "no provider makes it" in gitdeploy(tmp_path, "create-node", "web1", "--from", "h", "--size", "s", status=2)
     assert "there is no provider 'locla'; did you mean local?" in gitdeploy(
-        tmp_path, "create-node", "web1", "--provider", "locla", status=2
+        tmp_path, "create-node", "web1", "--provider", "locla", status=3
     )
     assert "there is no node 'web1'; make it" in gitdeploy(tmp_path, "destroy-node", "web1", status=3)
     assert "There are no nodes but the embedded one" in gitdeploy(tmp_path, "list-nodes", status=0)
