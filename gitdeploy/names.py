@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from .errors import BadName
+from .errors import BadName, NotFound
 
 MAX_PATH = 200
 """Characters of a repository path; the longest one that can be right has 88."""
@@ -182,11 +182,11 @@ def _label(what: str, example: str, text: str) -> str:
 
 
 def _known_environment(text: str, environments: Collection[str]) -> str:
-    if text in environments:
+    if environment_name(text) in environments:
         return text
     guess = nearest(text, environments)
     advice = f"did you mean {guess}?" if guess else f"write one of {', '.join(sorted(environments))}"
-    raise BadName(f"there is no environment {quoted(text)}; {advice}")
+    raise NotFound(f"there is no environment {quoted(text)}; {advice}")
 
 
 def _text(what: str, name: str | bytes) -> str:

@@ -50,7 +50,10 @@ def run_offline(home: Home, spec: CommandSpec, args: list[str], stdin: str) -> i
         raise ServerRunning(
             f"no server runs on {home.path}, and {spec.name} needs one; start it: gitdeploy server --home {home.path}"
         )
-    home.make()
+    if spec.makes and not home.path.exists():
+        home.make()
+        start = f"gitdeploy server --home {home.path}"
+        print(f"{home.path} is new, the home of a server that is started by: {start}", file=sys.stderr)
     settings = config.load(home.config)
     site = Site(None, Runner(None), home.path, settings, no_node, home.journal, Queue(None), home.fleet, offline=True)
 

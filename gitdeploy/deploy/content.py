@@ -31,10 +31,10 @@ NO_DESCRIPTION = "there is no app.yaml at the top of the tree; it describes the 
 
 
 class Faults(Refused):
-    """Everything that is wrong with one part of a commit; the message is the first of `faults`."""
+    """Everything that is wrong with one part of a commit: `faults`, in their order. The message is the first of them."""
 
     def __init__(self, *faults: str) -> None:
-        super().__init__(faults[0])
+        super().__init__(faults[0] if len(faults) == 1 else f"{faults[0]} (and {len(faults) - 1} more)")
         self.faults = faults
 
 

@@ -15,7 +15,7 @@ from buildless.description import Description
 
 from ..errors import NotFound, Refused
 from ..git.inspect import Limits
-from ..names import Place
+from ..names import Place, nearest, quoted
 from ..nodes.node import Node, Say, Session
 from ..text import size
 from .attempt import to_the_end
@@ -107,6 +107,19 @@ class Data:
     async def remove(self, file: str) -> None:
         """Delete a backup that has been sent, or was to be restored; whoever it was for may be gone, and the session with him."""
         await self.site.ask(self.node, "backup_remove", app=self.key, file=file)
+
+
+def named(words: Sequence[str]) -> tuple[str, ...]:
+    """The services that somebody names. Raises NotFound for a word that is none."""
+    known = service.names()
+    for word in words:
+        if word not in known:
+            guess = nearest(word, known)
+            raise NotFound(
+                f"there is no service {quoted(word)}; "
+                + (f"did you mean {guess}?" if guess else f"there are {', '.join(known)}")
+            )
+    return tuple(words)
 
 
 def described(site: Site, place: Place) -> Description:

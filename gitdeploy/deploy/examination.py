@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from buildless import static
 from buildless.description import Description
 
@@ -43,11 +41,8 @@ class Examination:
         return Content(self.repository, commit.tree, limits, self.quarantine)
 
     def describe(self, commit: CommitInfo) -> Description:
-        """What its app.yaml says."""
-        try:
-            found = self.content(commit).describe()
-        except Faults as error:
-            self.refuse(error.faults)
+        """What its app.yaml says. Raises Faults."""
+        found = self.content(commit).describe()
         for warning in found.warnings:
             self.report.detail(f"warning: {warning}")
         if found.name and found.name != self.place.app:
@@ -82,15 +77,8 @@ class Examination:
         )
         found = examined.found
         if found.problems:
-            self.refuse(inspect.lines(found.problems))
+            raise Faults(*inspect.lines(found.problems))
         if wrong := contradictions(plan.description, examined):
-            self.refuse(wrong)
+            raise Faults(*wrong)
         self.report.step(f"Checked {count(found.files, 'file')}, {size(found.size)}")
         return examined.tree, examined.sizes
-
-    def refuse(self, faults: list[str] | tuple[str, ...]) -> NoReturn:
-        """Say all of them; the first is the reason."""
-        first, *others = faults
-        for line in others:
-            self.report.error(line)
-        raise Refused(first)

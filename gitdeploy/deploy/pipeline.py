@@ -23,6 +23,7 @@ from ..names import Place, spell
 from ..nodes.node import Node
 from . import claims, gate, mail, stages
 from .attempt import Attempt
+from .content import Faults
 from .examination import Examination
 from .lifecycle import Lifecycle
 from .onnode import OnNode
@@ -85,7 +86,8 @@ class Deploy(Attempt):
         except GitdeployError as error:
             for line in error.details:
                 self.report.detail(line)
-            self.report.error(str(error))
+            for line in error.faults if isinstance(error, Faults) else (str(error),):
+                self.report.error(line)
             if self.own is not None:
                 await self.own.take_back()
                 for line in self.own.afterwards():
@@ -242,7 +244,7 @@ class Deploy(Attempt):
             if problem := claims.taken(plan, on.facts):
                 raise Refused(problem)
             if self.source == "git push" and (problems := mail.refused(plan, self.config.mail, on.facts)):
-                raise Refused(problems[0], *problems[1:])
+                raise Faults(*problems)
 
     def release_of(self, plan: Plan) -> str:
         """The number of the release: a new one, but for a node that only lacks what the others have."""

@@ -60,6 +60,10 @@ class Spec(Generic[C]):
 
 @dataclass(frozen=True)
 class LocalSpec(Spec[LocalCall]):
-    """One that `installs` changes this machine, and makes the home itself when it has looked whether it may; it is root's."""
+    """One that `installs` changes this machine, and makes the home itself when it has looked whether it may; it is root's.
+
+    One that `makes` has the home made if there is none.
+    """
 
     installs: bool = False
+    makes: bool = False

@@ -86,5 +86,9 @@ def parsed(text: str) -> tuple[str, int]:
 
 
 SPEC = LocalSpec(
-    "create-node", "have a provider make a machine for apps, or take one that is there (--from)", arguments, run
+    "create-node",
+    "have a provider make a machine for apps, or take one that is there (--from)",
+    arguments,
+    run,
+    makes=True,
 )

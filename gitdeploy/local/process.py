@@ -74,13 +74,14 @@ def looped(reactor: Any, work: Callable[[], Coroutine[Any, Any, int]]) -> int | 
 
 
 def prepare(home: Home, spec: LocalSpec) -> None:
-    """Look whether whoever typed the command may; make what it works on. Raises Refused."""
+    """Look whether whoever typed the command may; make what it works on: a new home only if it `makes` one. Raises Refused."""
     if spec.installs:
         if os.geteuid() != 0:
             raise Refused(f"{spec.name} changes this machine, and is root's; write: sudo {sys.argv[0]} {spec.name}")
         return
     home.owner()
-    home.make()
+    if spec.makes or home.path.exists():
+        home.make()
 
 
 def give_back(home: Home) -> None:

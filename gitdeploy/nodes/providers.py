@@ -9,7 +9,7 @@ from typing import Any
 
 from libcloud.compute.providers import DRIVERS, get_driver, set_driver
 
-from ..errors import ConfigError, GitdeployError
+from ..errors import ConfigError, GitdeployError, NotFound
 from ..names import nearest, quoted
 from .cloud import Cloud
 
@@ -132,7 +132,7 @@ def converted(where: str, key: str, text: str, parameter: inspect.Parameter) -> 
 
 
 def only(providers: Mapping[str, Mapping[str, str]], wanted: str | None) -> str:
-    """The provider to take: the one that is wanted, or the only one. Raises ConfigError."""
+    """The provider to take: the one that is wanted, or the only one. Raises ConfigError, or NotFound for one that is not there."""
     if wanted is None:
         if len(providers) == 1:
             return next(iter(providers))
@@ -142,5 +142,5 @@ def only(providers: Mapping[str, Mapping[str, str]], wanted: str | None) -> str:
     if wanted not in providers:
         guess = nearest(wanted, providers)
         advice = f"did you mean {guess}?" if guess else "write it under providers: in gitdeploy.yaml"
-        raise ConfigError(f"there is no provider {quoted(wanted)}; {advice}")
+        raise NotFound(f"there is no provider {quoted(wanted)}; {advice}")
     return wanted

@@ -106,6 +106,7 @@ class Users:
         if not keys:
             path.unlink(missing_ok=True)
             return
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         new = path.with_name(f".{user}.new")
         with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
             file.writelines(key.line + "\n" for key in keys)
@@ -115,8 +116,8 @@ class Users:
 
     def refresh(self) -> None:
         """Read the files again if any has changed."""
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        files = sorted(path for path in self.path.iterdir() if not path.name.startswith("."))
+        there = self.path.iterdir() if self.path.is_dir() else ()
+        files = sorted(path for path in there if not path.name.startswith("."))
         seen = tuple((path.name, (status := path.stat()).st_ino, status.st_mtime_ns, status.st_size) for path in files)
         if seen == self.seen:
             return

@@ -46,7 +46,11 @@ def test_help_of_one_command(shop: App, command: Command) -> None:
 
 
 def test_what_is_no_command_here_is_said(server: Server) -> None:
-    for name, where in (("create-node", "of the server's own machine"), ("init", "for whoever writes an application")):
+    for name, where in (
+        ("create-node", "of the server's own machine"),
+        ("server", "machine"),
+        ("init", "for whoever writes an application"),
+    ):
         done = server.ssh(name, "web3")
         assert done.status == 3
         assert where in done.err and f"write there: gitdeploy {name}" in done.err
@@ -166,7 +170,7 @@ def test_logs_that_go_on(server: Server) -> None:
     [
         (("releases", "shob"), 3, "did you mean shop?"),
         (("release", "shop"), 3, "did you mean releases?"),
-        (("releases", "stagin/shop"), 2, "did you mean staging?"),
+        (("releases", "stagin/shop"), 3, "did you mean staging?"),
         (("releases", "../../shop"), 2, "is no repository here"),
         (("releases",), 2, "usage: releases"),
         (("releases", "shop", "more"), 2, "usage: releases"),

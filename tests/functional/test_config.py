@@ -90,7 +90,15 @@ def test_rollbacks_pushes_and_restarts_keep_them(shop: App) -> None:
 
 def test_they_may_be_there_before_the_first_push(server: Server) -> None:
     app = server.app("later")
-    assert "it counts from the first push on" in server.ssh("config:set", "later", "COLOUR=early").ok().out
+    for words in (("config", "later"), ("config:get", "later", "COLOUR"), ("config:unset", "later", "COLOUR")):
+        done = server.ssh(*words)
+        assert done.status == 3 and "there is no app later yet, and nothing is set for it; before its first" in done.err
+        assert "push write: config:set later NAME=VALUE" in done.err
+    done = server.ssh("config:take", "later")
+    assert done.status == 3 and "there is no app later yet" in done.err and "config:put APP" in done.err
+    said = server.ssh("config:set", "later", "COLOUR=early").ok().out
+    assert said == "Set COLOUR; there is no app later yet: it counts from the first push on\n"
+    assert server.ssh("config", "later").ok().out == "COLOUR=early\n"
     app.commit("Shows its colour", {"app.yaml": PYTHON, "hello.py": "x = \n"})
     app.push().refused("SyntaxError")
     app.commit("Shows its colour", {"hello.py": SHOWS})

@@ -254,9 +254,9 @@ def test_the_environment_is_not_taken(shop: App) -> None:
 # What git asks for.
 
 BAD_PATHS = [
-    "../x", "/../x", "x/../y", "staging/../shop", "./x", "/etc", "/etc/passwd", "-x", "--upload-pack=x", "a;b", "$(id)", "`id`",
+    "../x", "/../x", "x/../y", "staging/../shop", "./x", "/etc", "-x", "--upload-pack=x", "a;b", "$(id)", "`id`",
     "a b", "a/b/c/d", "sh\u043ep", "\uff53hop", "sho\u200bp", "~", "~root/shop", "", "/", "//", ".git", "production",
-    "staging/", "staging/production", "elsewhere/shop", "Shop", "shop_1", "shop.", "shop.git.git", "shop.git/../x", "shop\\x",
+    "staging/", "staging/production", "Shop", "shop_1", "shop.", "shop.git.git", "shop.git/../x", "shop\\x",
     "%2e%2e", "xn--shop", "localhost", "x" * 300, "x" * 5000, "a\tb", "a\nb",
 ]  # fmt: skip
 
@@ -277,6 +277,7 @@ def test_git_tells_what_is_wrong_with_a_path(shop: App) -> None:
     push = shop.push(f"{address}/srv/git/shop.git", "master")
     assert push.status != 0
     assert "'/srv/git/shop.git' is no repository here; write APP or ENVIRONMENT/APP" in push.err
+    assert shop.server.ssh("git-receive-pack /stagging/shop.git", stdin=b"0000").status == 3
     push = shop.push(f"{address}/stagging/shop.git", "master")
     assert push.status != 0
     assert "there is no environment 'stagging'; did you mean staging?" in push.err
@@ -291,7 +292,7 @@ def test_fetching_what_is_not_there(shop: App) -> None:
 
 UNKNOWN = [
     "id", "ls /", "sh -c id", "bash", "git", "git-shell", "git gc", "git-upload-archive 'shop'", "scp -t /tmp", "sftp-server",
-    "rsync --server . .", "/usr/bin/git-receive-pack shop", "GIT-RECEIVE-PACK shop", "server", "exec id", "help;id", "''",
+    "rsync --server . .", "/usr/bin/git-receive-pack shop", "GIT-RECEIVE-PACK shop", "exec id", "help;id", "''",
     "'", "help\tid\x01", "x" * 5000,
 ]  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from .refusing import again, refused, shop
@@ -52,9 +54,13 @@ def test_a_description_with_mistakes(shop: App, text: str | bytes, reason: str) 
 
 
 def test_every_mistake_of_a_description_is_told(shop: App) -> None:
-    shop.commit("Mistakes", {"app.yaml": PYTHON + "pingg: /\nenv: 5\n"})
-    push = refused(shop, "app.yaml:3")
-    assert "remote:  !     app.yaml:4" in push.err
+    shop.commit("Mistakes", {"app.yaml": PYTHON + "pingg: /\nenv: 5\npython: 3.10\n"})
+    push = refused(shop, 'app.yaml:3: unknown key "pingg"; did you mean ping?')
+    assert re.findall(r"^remote:  !     app.yaml:(\d+)", push.err, re.M) == ["3", "4", "5"]
+    assert (
+        'app.yaml:3: unknown key "pingg"; did you mean ping? (and 2 more))'
+        in push.err.partition("[remote rejected]")[2]
+    )
 
 
 def test_a_description_that_is_a_directory(shop: App) -> None:

@@ -63,6 +63,9 @@ def test_files_stay_when_releases_go(shop: App, server: Server, tmp_path: Path) 
     assert list(place.iterdir()) == [] and list(public.iterdir()) == []
     server.ssh("restore", shop.name, "--confirm", shop.name, stdin=over_ssh.read_bytes()).ok()
     assert (place / "note").read_text() == "written" and (public / "link.txt").is_symlink()
+    for words in (("backup", shop.name, "filez"), ("clear", shop.name, "filez", "--confirm", shop.name)):
+        done = server.ssh(*words)
+        assert done.status == 3 and "there is no service 'filez'; did you mean files?" in done.err
     (place / "note").write_text("other")
     server.gitdeploy("restore", shop.name, "--confirm", shop.name, stdin=here.read_bytes()).ok()
     assert (place / "note").read_text() == "written"

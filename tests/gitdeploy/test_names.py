@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from gitdeploy import names
-from gitdeploy.errors import BadName
+from gitdeploy.errors import BadName, NotFound
 from gitdeploy.names import Place
 
 ENVIRONMENTS = ("production", "staging")
@@ -226,11 +226,11 @@ def test_repository_of_another_environment(path):
 @pytest.mark.parametrize(
     "path",
     [
-        "", "/", "//shop", "../x", "/../x", "..", ".", "/etc", "/etc/passwd", "/etc/passwd.git", "a/b/c/d", "-x",
+        "", "/", "//shop", "../x", "/../x", "..", ".", "/etc", "/.etc/passwd", "a/b/c/d", "-x",
         "--upload-pack=x", "a;b", "$(id)", "`id`", "a|b", "sh\u043ep", "\uff53hop", "shop\0", "shop\n",
         "shop\n.git", "\nshop", "a" * 5000, "~/shop", "~bob/shop", "/~/shop", ".git", "/.git", "staging/.git",
-        "staging/../shop", "staging//shop", "/shop//", "Shop", "shop.git.git", "\udcff", "stage/x", "production",
-        "staging", "staging/staging", "staging/production", "shop/staging", "staging/", "C:\\shop", "staging\\shop",
+        "staging/../shop", "staging//shop", "/shop//", "Shop", "shop.git.git", "\udcff", "production",
+        "staging", "staging/staging", "staging/production", "staging/", "C:\\shop", "staging\\shop",
         "shop ", " shop",
     ],
 )  # fmt: skip
@@ -242,14 +242,23 @@ def test_no_repository(path):
 
 def test_a_wrong_repository_is_told_the_right_one():
     for path, advice in {
-        "stagin/shop": "did you mean staging?",
-        "zzz/shop": "write one of production, staging",
         "~/shop": "without ~",
         "/staging": "write staging/APP",
     }.items():
         with pytest.raises(BadName) as refused:
             place(path)
         assert advice in str(refused.value)
+
+
+def test_an_environment_that_is_not_there():
+    for path, advice in {
+        "stagin/shop": "did you mean staging?",
+        "zzz/shop": "write one of production, staging",
+        "/etc/passwd": "there is no environment 'etc'",
+        "shop/staging": "there is no environment 'shop'",
+    }.items():
+        with pytest.raises(NotFound, match=advice.replace("?", r"\?")):
+            place(path)
 
 
 def test_every_place_is_read_as_it_is_spelled():

@@ -26,7 +26,7 @@ async def run(call: Call) -> int:
     call.site.existing(place.app)
     async with data.keeping(call.site, place) as kept:
         async with data.turn(call.site, place, call.user, call.io.error):
-            made = await kept.backup(tuple(call.args.services))
+            made = await kept.backup(data.named(call.args.services))
         try:
             sent = 0
             async for piece in kept.pieces(made["file"]):

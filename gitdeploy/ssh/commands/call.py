@@ -112,7 +112,8 @@ def columns(rows: Sequence[Sequence[object]], head: Sequence[str]) -> list[str]:
 class CommandSpec:
     """A command: its name, a line about it, how its arguments are declared, and what it does (returns the exit status).
 
-    `offline` says that it needs no running server, `reads` whether it takes text on standard input, `takes` whether bytes.
+    `offline` says that it needs no running server, `makes` that it makes the server's home then if there is none,
+    `reads` whether it takes text on standard input, `takes` whether bytes.
     """
 
     name: str
@@ -120,6 +121,7 @@ class CommandSpec:
     arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[Call], Coroutine[Any, Any, int]]
     offline: bool = False
+    makes: bool = False
     reads: Callable[[argparse.Namespace], bool] = lambda args: False
     takes: Callable[[argparse.Namespace], bool] = lambda args: False
 

@@ -67,6 +67,14 @@ def value_of(name: str, text: str) -> str:
     return text
 
 
+def given(name: str, stdin: str) -> str:
+    """The value that comes on standard input, without the newline at its end. Raises BadName where nothing comes."""
+    text = stdin.removesuffix("\n")
+    if not text:
+        raise BadName(f"nothing came on standard input for {name}; to set it to nothing, write: {name}=")
+    return value_of(name, text)
+
+
 def parse(settings: list[str], stdin: str) -> dict[str, str]:
     """The variables that somebody sets; what has no ``=`` gets `stdin`, without the newline at its end. Raises BadName."""
     pairs = [setting.partition("=") for setting in settings]
@@ -76,7 +84,17 @@ def parse(settings: list[str], stdin: str) -> dict[str, str]:
     for name, equals, text in pairs:
         if name in found:
             raise BadName(f"{name} is set twice; leave one of them out")
-        found[name_of(name)] = value_of(name, text if equals else stdin.removesuffix("\n"))
+        found[name_of(name)] = value_of(name, text) if equals else given(name, stdin)
+    return found
+
+
+def of(call: Call, place: Place, begin: str) -> ConfigVars:
+    """What is set for an app. Raises NotFound for one that is not there and has nothing set; `begin` is how that begins."""
+    found: ConfigVars = call.site.config_vars(place).read(place.environment)
+    if not found.id and place.app not in call.site.apps():
+        guess = nearest(place.app, call.site.apps())
+        advice = f"did you mean {guess}?" if guess else f"before its first push write: {begin}"
+        raise NotFound(f"there is no app {place.app} yet, and nothing is set for it; {advice}")
     return found
 
 
@@ -91,7 +109,7 @@ def existing(config: ConfigVars, name: str) -> str:
 
 async def config(call: Call) -> int:
     place = call.place(call.args.app)
-    found = call.site.config_vars(place).read(place.environment)
+    found = of(call, place, f"config:set {call.args.app} NAME=VALUE")
     if call.args.json:
         call.json(dict(sorted(found.variables.items())))
     elif found.variables:
@@ -104,7 +122,7 @@ async def config(call: Call) -> int:
 
 async def get(call: Call) -> int:
     place = call.place(call.args.app)
-    call.io.write(existing(call.site.config_vars(place).read(place.environment), call.args.name))
+    call.io.write(existing(of(call, place, f"config:set {call.args.app} NAME=VALUE"), call.args.name))
     return 0
 
 
@@ -124,7 +142,8 @@ async def deploy_with(call: Call, place: Place, before: ConfigVars, after: Confi
     after = store.propose(place.environment, after, call.user, what, call.site.reactor.seconds())
     if not call.site.is_deployed(place):
         store.accept(place.environment, before, after)
-        call.io.write(f"{what}; it counts from the first push on")
+        yet = "" if place.app in call.site.apps() else f"there is no app {place.app} yet: "
+        call.io.write(f"{what}; {yet}it counts from the first push on")
         return 0
     assert call.again is not None
     show = functools.partial(_show, call)
@@ -145,7 +164,7 @@ async def put(call: Call) -> int:
 
 async def unset(call: Call) -> int:
     place = call.place(call.args.app)
-    before = call.site.config_vars(place).read(place.environment)
+    before = of(call, place, f"config:set {call.args.app} NAME=VALUE")
     for name in call.args.names:
         existing(before, name)
     left = {name: text for name, text in before.variables.items() if name not in call.args.names}

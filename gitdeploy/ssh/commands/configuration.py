@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import io
+import lzma
 import posixpath
 import tarfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -13,13 +15,16 @@ from buildless.values import quoted, tree_path
 
 from ...errors import BadName, NotFound
 from .call import Call, CommandSpec, app
-from .config import deploy_with
+from .config import deploy_with, of
 
 MOST = 1_000_000
 """Bytes of all files together: configuration is text that people write."""
 
 ARCHIVE = 4_000_000
 """Bytes of an archive; tar(1) fills up to blocks."""
+
+BROKEN = (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error)
+"""What reading an archive raises that is none, or not all of one, compressed or not."""
 
 ADVICE = "tar -C DIR -c . | ssh ... config:put APP"
 
@@ -31,6 +36,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def unpacked(archive: bytes) -> dict[str, bytes]:
     """The files of an archive by their paths. Raises BadName for what is no such archive, and for what is no plain file in it."""
     found: dict[str, bytes] = {}
+    if not archive:
+        raise BadName(f"nothing came on standard input; write: {ADVICE}")
     try:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             for member in tar:
@@ -48,8 +55,8 @@ def unpacked(archive: bytes) -> dict[str, bytes]:
                     raise BadName(
                         f"the files have more than {MOST:,} bytes; configuration is text, data are for services"
                     )
-    except tarfile.TarError as error:
-        raise BadName(f"that is no tar archive ({error}); write: {ADVICE}") from error
+    except BROKEN as error:  # what they say is of the modules that read archives, in several lines
+        raise BadName(f"that is no tar archive, or not all of one; write: {ADVICE}") from error
     except ValueError as error:
         raise BadName(f"{error} (in the archive)") from error
     return found
@@ -84,7 +91,7 @@ async def put(call: Call) -> int:
 
 async def take(call: Call) -> int:
     place = call.place(call.args.app)
-    files = call.site.config_vars(place).read(place.environment).files
+    files = of(call, place, ADVICE).files
     if not files:
         raise NotFound(f"{place} has no configuration of its own; put one there: {ADVICE}")
     await call.io.send(packed(files))

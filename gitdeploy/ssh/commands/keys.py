@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from ...errors import Refused
 from .call import Call, CommandSpec, as_json
@@ -44,7 +45,9 @@ async def show(call: Call) -> int:
             [(key.user, key.fingerprint, key.type, key.comment) for key in keys], ("USER", "KEY", "TYPE", "COMMENT")
         )
     else:
-        call.io.write("Nobody may push yet; write: gitdeploy --home DIR keys:add NAME < id_ed25519.pub")
+        home = call.site.home
+        add = f"gitdeploy --home {shlex.quote(str(home))} keys:add NAME < id_ed25519.pub"
+        call.io.write(f"Nobody may push yet to the server of {home}; write: {add}")
     return 0
 
 
@@ -62,6 +65,7 @@ SPECS = (
         user,
         add,
         offline=True,
+        makes=True,
         reads=lambda args: True,
     ),
     CommandSpec("keys:list", "who may push", as_json, show, offline=True),

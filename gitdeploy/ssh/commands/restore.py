@@ -54,7 +54,7 @@ async def received(call: Call) -> AsyncIterator[bytes]:
 
 
 async def restore(call: Call) -> int:
-    place, services = call.place(call.args.app), tuple(call.args.services)
+    place, services = call.place(call.args.app), data.named(call.args.services)
     call.site.existing(place.app)
     confirm(call, place, f"replaces the data of {call.args.app} with those of the backup")
     if call.args.kept is not None:
@@ -70,7 +70,7 @@ async def restore(call: Call) -> int:
 
 
 async def clear(call: Call) -> int:
-    place, services = call.place(call.args.app), tuple(call.args.services)
+    place, services = call.place(call.args.app), data.named(call.args.services)
     call.site.existing(place.app)
     confirm(call, place, f"deletes all that {call.args.app} has in {', '.join(services)}")
     await data.replace(call.site, place, call.user, call.io, lambda kept: kept.clear(services))
@@ -79,7 +79,7 @@ async def clear(call: Call) -> int:
 
 
 async def clone(call: Call) -> int:
-    origin, place, services = call.place(call.args.origin), call.place(call.args.app), tuple(call.args.services)
+    origin, place, services = call.place(call.args.origin), call.place(call.args.app), data.named(call.args.services)
     for one in (origin, place):
         call.site.existing(one.app)
     if origin == place:

@@ -24,6 +24,42 @@ def gitdeploy(home, *args, status):
 
 
 @pytest.mark.parametrize(
+    ("args", "status", "says"),
+    [
+        (["keys:list"], 0, "Nobody may push yet to the server of {home}; write: gitdeploy --home {home} keys:add NAME"),
+        (["keys:remove", "alice"], 3, "there is no user 'alice'"),
+        (["apps"], 0, "There are no apps yet"),
+        (["releases", "shop"], 3, "there is no app 'shop'"),
+        (["deploys", "shop"], 3, "there is no app 'shop'"),
+        (["config", "shop"], 3, "there is no app shop yet"),
+        (["help"], 0, "Push to deploy"),
+        (["ps", "shop"], 1, "no server runs on {home}"),
+        (["list-nodes"], 0, ""),
+        (["setup-node", "web1"], 3, "there is no node 'web1'"),
+        (["destroy-node", "web1"], 3, "web1"),
+    ],
+)
+def test_what_only_looks_makes_no_home(tmp_path, args, status, says):
+    home = tmp_path / "typo"
+    assert says.format(home=home) in gitdeploy(home, *args, status=status)
+    assert not home.exists()
+
+
+def test_a_key_makes_a_home_and_says_so(tmp_path):
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True, timeout=60)
+    home = tmp_path / "new"
+    argv = [sys.executable, "-m", "gitdeploy", "--home", home, "keys:add", "alice"]
+    for said in (f"{home} is new, the home of a server that is started by: gitdeploy server --home {home}\n", ""):
+        done = subprocess.run(
+            argv, input=key.with_suffix(".pub").read_text(), capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stderr) == (0, said)
+    assert home.stat().st_mode & 0o777 == 0o700 and (home / "gitdeploy.yaml").exists()
+    assert "alice" in gitdeploy(home, "keys:list", status=0)
+
+
+@pytest.mark.parametrize(
     ("text", "where"),
     [
         ("web1.example.com", ("web1.example.com", 22)), ("192.0.2.7:2222", ("192.0.2.7", 2222)),
@@ -88,7 +124,7 @@ def test_what_is_refused_before_anything_is_asked(tmp_path):
     assert "cannot be a user's name" in gitdeploy(tmp_path, "create-node", "web1", "--login=-x", status=2)
     assert "no provider makes it" in gitdeploy(tmp_path, "create-node", "web1", "--from", "h", "--size", "s", status=2)
     assert "there is no provider 'locla'; did you mean local?" in gitdeploy(
-        tmp_path, "create-node", "web1", "--provider", "locla", status=2
+        tmp_path, "create-node", "web1", "--provider", "locla", status=3
     )
     assert "there is no node 'web1'; make it" in gitdeploy(tmp_path, "destroy-node", "web1", status=3)
     assert "There are no nodes but the embedded one" in gitdeploy(tmp_path, "list-nodes", status=0)

@@ -23,6 +23,8 @@ def test_one_value_may_come_on_standard_input():
         (["1A=x"], "", '"1A" is no name of a variable'),
         (["APP_NAME=x"], "", "APP_NAME is set by the environment"),
         (["PATH=/tmp"], "", "PATH is set by the environment"),
+        (["A"], "", "nothing came on standard input for A; to set it to nothing, write: A="),
+        (["A"], "\n", "to set it to nothing, write: A="),
         (["A"], "x\0y", "the value of A has a NUL character"),
         (["A=" + "x" * 70_000], "", "the value of A has more than 65,536 bytes"),
     ],
