@@ -63,6 +63,10 @@ class Attempt:
         """From now on, what the pusher is to see goes to `sink`."""
         self.report.sink = sink
 
+    def quiet(self) -> None:
+        """From now on, show no progress of transfers."""
+        self.report.quiet = True
+
     def cancel(self, reason: str) -> None:
         """Stop before the commit point, for `reason`; after it, nothing happens."""
         if not self.committed and self.working is not None:

@@ -16,6 +16,7 @@ class Report:
     def __init__(self, keep: Callable[[str], None]) -> None:
         self.sink: Callable[[bytes], None] = lambda data: None
         self.keep = keep
+        self.quiet = False  # no progress is shown
         self.masked: dict[str, str] = {}
 
     def mask(self, variables: Mapping[str, str]) -> None:
@@ -57,7 +58,8 @@ class Report:
 
     def progress(self, text: str) -> None:
         """Show `text` in place of the progress before it; it is not kept. (git clears the line after a carriage return.)"""
-        self.sink(f"       {plain(text)}\r".encode())
+        if not self.quiet:
+            self.sink(f"       {plain(text)}\r".encode())
 
 
 class Progress:

@@ -14,6 +14,7 @@ REPORT, PROGRESS, FATAL = 1, 2, 3  # the bands of side-band-64k
 FLUSH = b"0000"
 MAX_BAND = 65515  # bytes of data in a side-band-64k packet: 65520 without the length and the band
 MAX_REASON = 200
+MAX_ASKED = 1 << 20  # bytes after which a client that has asked for nothing will not
 MAX_LINE = 1000  # bytes of a progress line that are remembered
 
 DECLINED = b"pre-receive hook declined"
@@ -156,6 +157,17 @@ def packets(data: bytes) -> Iterator[bytes]:
         if not length:
             return
         start = end
+
+
+def capabilities(data: bytes) -> frozenset[bytes] | None:
+    """What a client asks for in front of its commands, behind the NUL of the first (gitprotocol-pack(5)), such as ``quiet``.
+
+    `data` is all that it has sent so far; None while that is not enough to say.
+    """
+    for packet in packets(data):
+        if b"\0" in packet or packet == FLUSH:
+            return frozenset(packet.partition(b"\0")[2].split())
+    return None if len(data) < MAX_ASKED else frozenset()
 
 
 def one_line(reason: str, most: int = MAX_REASON) -> str:

@@ -30,6 +30,9 @@ class Push:
 class Attempt(Protocol):
     """The deploy that a push asks for, seen from git's side of it."""
 
+    def quiet(self) -> None:
+        """From now on, show no progress of transfers: whoever pushes has no terminal, or wants none."""
+
     async def prepare(self, push: Push) -> None:
         """Do everything that can say no. Raises Refused or another GitdeployError: then no ref moves."""
 

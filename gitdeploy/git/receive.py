@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from ..errors import GitdeployError, Refused
 from ..runner import Command, Runner, end_group, exit_code
-from .pktline import ReportFilter
+from .pktline import ReportFilter, capabilities
 from .push import ZERO, Attempt, Push, Update
 from .repository import Repository
 from .stage import GIT_ENVIRON
@@ -62,6 +62,7 @@ class Receive(protocol.ProcessProtocol):
         self.attempt, self.send, self.done = attempt, send, done
         self.report = ReportFilter()
         self.events = bytearray()
+        self.asked: bytearray | None = bytearray()  # what the pusher sent, until it is known what his client asks for
         self.hook: Deferred[None] | None = None
         self.push: Push | None = None  # what pre-receive asked
         self.decided = False  # git has been told yes
@@ -73,6 +74,16 @@ class Receive(protocol.ProcessProtocol):
     def start(self, runner: Runner, hooks: str, max_input: int) -> None:
         """Start git. `hooks` is the directory of the bridge scripts, `max_input` the largest pack in bytes."""
         runner.start(receive_pack(self.repository, hooks, self.environment, max_input), self, FDS)
+
+    def heard(self, data: bytes) -> None:
+        """The pusher sent this, which goes to git: a client that has no terminal asks to be shown no progress."""
+        if self.asked is not None:
+            self.asked += data
+            wants = capabilities(bytes(self.asked))
+            if wants is not None:
+                self.asked = None
+            if wants and b"quiet" in wants:
+                self.attempt.quiet()
 
     def childDataReceived(self, child_fd: int, data: bytes) -> None:
         if child_fd == 1:

@@ -78,6 +78,7 @@ class Push:
 
     def received(self, data: bytes) -> None:
         self.listen()
+        self.receive.heard(data)
         if not self.stdin.disconnected:
             self.stdin.write(data)
 

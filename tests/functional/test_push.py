@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from .session import HELLO, PYTHON, App, Server, hello
+from .session import HELLO, PYTHON, App, Server, hello, run
 
 SHOW = """\
 import json, os, sys
@@ -183,3 +183,11 @@ def tree_by_git(shop: App, version: Path) -> str:
     options = ("-c", "core.autocrlf=false", "-c", "core.attributesFile=/dev/null")
     shop.git(*where, *options, "add", "-A", "-f", ".", GIT_INDEX_FILE=index)
     return shop.git(*where, "write-tree", GIT_INDEX_FILE=index)
+
+
+def test_progress_is_for_terminals(shop: App) -> None:
+    shop.commit("Large", {**hello("one"), "large.bin": os.urandom(20_000_000)})
+    quiet = run(["git", "push", "deploy", "master"], shop.server.env, shop.directory).ok()
+    assert "-----> Live" in quiet.err and "% of the files" not in quiet.err
+    shop.commit("Larger", {"larger.bin": os.urandom(20_000_000)})
+    assert "% of the files" in shop.push().ok().err  # with --progress

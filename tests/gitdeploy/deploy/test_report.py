@@ -17,6 +17,15 @@ def test_the_fields_own_format():
     assert b"".join(sent).decode() == "\n".join(kept[:3]) + "\n       50%\r" + "\n".join(kept[3:]) + "\n"
 
 
+def test_whoever_has_no_terminal_is_shown_no_progress():
+    sent = []
+    report = Report(lambda line: None)
+    report.sink, report.quiet = sent.append, True
+    report.progress("50%")
+    report.step("Delivering")
+    assert sent == [b"-----> Delivering\n"]
+
+
 def test_values_of_several_lines_are_masked_line_by_line():
     said = []
     report = Report(said.append)

@@ -13,7 +13,10 @@ def test_what_is_made_is_what_a_push_takes(gitdeploy, commit, call, framework):
     assert "git push deploy master" in said and "cd shop\n" in said
     assert "is no git repository yet" in gitdeploy("check", "shop")
     commit("shop")
-    assert "warning" not in gitdeploy("check", "shop")
+    warnings = [line for line in gitdeploy("check", "shop").splitlines() if "warning" in line]
+    assert len(warnings) == (framework != "none") and all(
+        "deb: a push installs these on machines" in one for one in warnings
+    )
     tested = gitdeploy("test", "shop")
     assert "OK" in tested
     if "skipped" not in tested:  # the framework is there

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gitdeploy.git.pktline import MAX_BAND, ReportFilter, one_line, packets, pkt
+from gitdeploy.git.pktline import MAX_ASKED, MAX_BAND, ReportFilter, capabilities, one_line, packets, pkt
 
 ROOT = Path(__file__).parents[3]
 REASON = "app.yaml:3: there is no key 'plattform'; did you mean platform?"
@@ -304,3 +304,24 @@ def test_one_line():
         cut = one_line(letter * 300)
         assert cut.endswith(letter + "…") and 195 <= len(cut.encode()) <= 200
     assert one_line("") == one_line(" \n ") == ""
+
+
+COMMAND = b"0" * 40 + b" " + b"1" * 40 + b" refs/heads/master"
+
+
+@pytest.mark.parametrize(
+    ("sent", "asked"),
+    [
+        (
+            pkt(COMMAND + b"\0 report-status quiet agent=git/2") + b"0000PACK",
+            {b"report-status", b"quiet", b"agent=git/2"},
+        ),
+        (pkt(b"shallow " + b"1" * 40) + pkt(COMMAND + b"\0 quiet"), {b"quiet"}),
+        (b"0000", set()),
+        (b"", None),
+        (pkt(COMMAND + b"\0 quiet")[:-1], None),
+        (b"no pkt-line" * MAX_ASKED, set()),
+    ],
+)
+def test_what_a_client_asks_for(sent, asked):
+    assert capabilities(sent) == asked
