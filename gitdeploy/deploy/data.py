@@ -135,6 +135,15 @@ def described(site: Site, place: Place) -> Description:
         raise Refused(f"app.yaml of {place} cannot be read any more; push another version", *error.faults) from error
 
 
+def kept_in(site: Site, place: Place) -> list[str]:
+    """The services that the live release of an app keeps something in; none where nothing is live."""
+    try:
+        wanted = described(site, place).services
+    except (NotFound, Refused):
+        return []
+    return [name for name in wanted if service.find(name).keeps]
+
+
 def wanted(site: Site, place: Place) -> list[str]:
     """The services on a node that the live release of an app wants. Raises NotFound where it was never deployed."""
     found = described(site, place).services

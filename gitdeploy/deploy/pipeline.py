@@ -21,7 +21,7 @@ from ..git.push import Push, Update
 from ..git.repository import CommitInfo, ReleaseTag
 from ..names import Place, spell
 from ..nodes.node import Node
-from . import claims, gate, mail, stages
+from . import claims, data, gate, mail, stages
 from .attempt import Attempt
 from .content import Faults
 from .examination import Examination
@@ -131,7 +131,8 @@ class Deploy(Attempt):
             self.report.step("Installing what app.yaml asks for")
             await self.stage("packages", self.nodes.all(OnNode.install))
         if any(not account.url for account in plan.services):
-            plan = self.set_plan(await self.stage("services", provide(self.site, plan, self.nodes, self.report)))
+            had = data.kept_in(self.site, self.place)
+            plan = self.set_plan(await self.stage("services", provide(self.site, plan, self.nodes, self.report, had)))
         await self.stage("release", self.nodes.all(OnNode.write_release))
         own = self.own = Lifecycle(self.site, self.nodes, self.report, plan, self.earlier())
         if own.looking:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -102,10 +102,10 @@ def accounts(
     return tuple(found)
 
 
-async def provide(site: Site, plan: Plan, nodes: OnNodes, report: Report) -> Plan:
+async def provide(site: Site, plan: Plan, nodes: OnNodes, report: Report, had: Collection[str]) -> Plan:
     """Have the services made that are ours to make, without an interruption of what is live.
 
-    Returns the plan with what the node says of them.
+    Returns the plan with what the node says of them. `had` are those that what is live keeps something in.
     """
     name, request = asking(site, plan)
     begun = False
@@ -121,6 +121,11 @@ async def provide(site: Site, plan: Plan, nodes: OnNodes, report: Report) -> Pla
     for one, told in answer.items():
         if told["new"]:
             say(f"{one} is there")
+            if one in had:
+                report.error(
+                    f"{one} of {name} is new, and empty: what is live has another one, where its data stay; how they are moved:"
+                    " docs/services.rst"
+                )
     ports = {one: told["port"] for one, told in answer.items()}
     made = tuple(replace(account, port=ports.get(account.service, 0)) for account in plan.services)
     return replace(plan, services=made, waiting=tuple(one for one, told in answer.items() if told["waits"]))

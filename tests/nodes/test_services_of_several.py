@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tempfile
 from pathlib import Path
 from urllib.parse import quote
@@ -129,6 +130,27 @@ def test_a_node_that_leaves_the_environment_comes_in_no_more(server, many):
     assert do(second, "leaving", "sql('SELECT * FROM answers')") == [[42]]
     server.ssh("destroy", "--confirm", "leaving", "leaving", limit=200).ok()
     assert first.ssh("mariadb", "-Ne", "SELECT User FROM mysql.user WHERE User = 'leaving'") == ""
+
+
+def test_services_on_another_node_are_empty_until_the_data_are_moved(server, many, tmp_path):
+    first, second = many
+    shop = Keeper(server, first, "moving", "redis", "python3-redis")
+    shop.push().ok()
+    do(second, "moving", "redis('SET', 'fruit', 'apple')")
+    server.ssh("maintenance:on", "moving").ok()
+    argv = server.ssh_argv("backup", "moving")
+    saved = subprocess.run(argv, env=server.env, capture_output=True, check=True, timeout=60).stdout
+    before = (server.home / "gitdeploy.yaml").read_text()
+    with server.settings(before.replace("[many1, many2], services: many1", "[many1, many2], services: many2")):
+        told = server.ssh("redeploy", "moving", limit=200).ok().text
+        assert "redis of many2 is new, and empty: what is live has another one, where its data stay;" in told
+        server.ssh("maintenance:off", "moving").ok()
+        assert do(first, "moving", "redis('GET', 'fruit')") == "None"
+        server.ssh("restore", "moving", "--confirm", "moving", stdin=saved).ok()
+        assert do(first, "moving", "redis('GET', 'fruit')") == "apple"
+        do(first, "moving", "redis('SET', 'fruit', 'pear')")
+    assert "new, and empty" not in server.ssh("redeploy", "moving", limit=200).ok().text
+    assert do(second, "moving", "redis('GET', 'fruit')") == "apple"  # as it was left
 
 
 @pytest.mark.parametrize("service", ["files", "public_files", "memcached"])
