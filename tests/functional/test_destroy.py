@@ -47,6 +47,12 @@ def test_an_app_is_deleted_and_begins_anew(server: Server, tmp_path: Path) -> No
         "its processes are gone", lambda: not any("apps/mortal/" in line for line in server.processes().values())
     )
     assert "has no config vars" in server.ssh("config", "mortal").ok().out
+    for command in ("backups", "redeploy"):
+        gone = server.ssh(command, "mortal")
+        assert gone.status == 3
+        assert gone.err.strip().endswith(
+            "mortal was destroyed in production; push it there, and `backups production/mortal` has its data, for: restore --kept"
+        )
     server.ssh("destroy", "--confirm", "staging/mortal", "staging/mortal").ok()
     assert "mortal" not in server.ssh("apps").ok().out
     app.push().ok()
