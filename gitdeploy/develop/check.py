@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from buildless.description import Description
 from buildless.errors import NodeError
 from buildless.node.wheels import requirements
+from buildless.values import python_satisfies
 
 from ..config import Limits as ServerLimits
 from ..deploy.content import Content, Examined, Faults, contradictions
@@ -22,11 +23,14 @@ from ..git.repository import Repository
 from ..text import count, size
 from .call import DevelopCall, DevelopSpec
 from .checkout import Checkout
-from .modules import missing_module
+from .modules import missing_modules
 
 ON_MACHINES = (
     "a push installs these on machines; on the server's own (the embedded node) they must be installed already"
 )
+PYTHONS = {12: (3, 11), 13: (3, 13)}
+"""The Python of each Debian that a node may have."""
+NODES = ("posix", "linux", "debian")  # what `os` may ask of them
 NAMED = 5  # files that are named of those which are not committed
 
 
@@ -68,6 +72,16 @@ def left_out(paths: list[str]) -> str:
     return f"{count(len(paths), 'uncommitted change')} would not be part of the push: {first}{more}; commit what belongs to it"
 
 
+def foreign(description: Description) -> Iterator[str]:
+    """What no node has by itself, as far as that is known here."""
+    wanted = description.python
+    if wanted and not any(python_satisfies(wanted, version) for version in PYTHONS.values()):
+        have = " and ".join(f"Debian {debian} {major}.{minor}" for debian, (major, minor) in PYTHONS.items())
+        yield f"{description.lines['python']}: python: nodes refuse {wanted} as long as they have their own: {have}"
+    if others := [name for name in description.os if name not in NODES]:
+        yield f"{description.lines['os']}: os: nodes refuse {', '.join(others)}: they are {', '.join(NODES)}"
+
+
 @dataclass(frozen=True)
 class Check:
     """The check of one tree, whose objects `repository` finds, with the limits of a server that sets none."""
@@ -95,6 +109,8 @@ class Check:
                 self.report.detail(f"warning: {warning}")
             if description.deb:
                 self.report.detail(f"warning: app.yaml:{description.lines['deb']}: deb: {ON_MACHINES}")
+            for warning in foreign(description):
+                self.report.detail(f"warning: app.yaml:{warning}")
             if not found.problems:
                 faults += self.references(description, examined)
         return faults
@@ -108,11 +124,11 @@ class Check:
                     requirements(self.reader(examined), name)
                 except NodeError as error:
                     faults.append(f"app.yaml:{description.lines['pip']}: {error}")
-        found = missing_module(description, examined.tree)
-        if found is not None and found.certain:
-            faults.append(found.text)
-        elif found is not None:
-            self.report.detail(f"warning: {found.text}")
+        for missing in missing_modules(description, examined.tree):
+            if missing.certain:
+                faults.append(missing.text)
+            else:
+                self.report.detail(f"warning: {missing.text}")
         return faults
 
     def reader(self, examined: Examined) -> Callable[[str], bytes]:

@@ -1,10 +1,12 @@
-"""Is the module that ``app:`` names in the tree? Where it may come from a package instead, nobody can say so before a push."""
+"""Are the modules that app.yaml names in the tree? Where one may come from a package instead, nobody can say so before a push."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
 
+from buildless import lifecycle
+from buildless.command import FUNCTION_NAME
 from buildless.description import Description
 
 from ..deploy.content import Paths, upwards
@@ -20,11 +22,17 @@ class Missing:
     certain: bool
 
 
-def missing_module(description: Description, tree: Tree) -> Missing | None:
-    """Whether the module of ``app:`` is missing; None if it is there, or if a link or an archive may have it."""
-    if description.app is None:
-        return None
-    module = description.app.partition(":")[0]
+def missing_modules(description: Description, tree: Tree) -> list[Missing]:
+    """The modules of ``app:``, and of commands that are functions, which are not there; a link or an archive may have one."""
+    named = [("app", description.app)] if description.app else []
+    commands = [*lifecycle.commands(description), *(("processes", one.run) for one in description.processes.values())]
+    named += [(key, words[0]) for key, words in commands if FUNCTION_NAME.fullmatch(words[0])]
+    found = (missing_module(description, tree, key, name.partition(":")[0]) for key, name in dict.fromkeys(named))
+    return [one for one in found if one is not None]
+
+
+def missing_module(description: Description, tree: Tree, key: str, module: str) -> Missing | None:
+    """Whether the module that a key of app.yaml names is missing. A push is certain to fail for that of ``app`` alone."""
     modes = Paths(tree).modes
     first = module.partition(".")[0]
     tops = ("", *description.paths)
@@ -33,11 +41,11 @@ def missing_module(description: Description, tree: Tree) -> Missing | None:
     if any(found(modes, top, module.split(".")) for top in tops):
         return None
     where = ", ".join(f"{top}/" if top else "the top of the tree" for top in tops)
-    text = f"app.yaml:{description.lines.get('app', 1)}: app: there is no module {module} in {where}"
+    text = f"app.yaml:{description.lines.get(key, 1)}: {key}: there is no module {module} in {where}"
     begun = any(found(modes, top, [first]) for top in tops)
     if (description.deb or description.pip) and not begun:
-        return Missing(f"{text}; the push fails if no package has it", certain=False)
-    return Missing(f"{text}; commit it, or put its directory in `paths:`", certain=True)
+        return Missing(f"{text}; {'the push' if key == 'app' else 'it'} fails if no package has it", certain=False)
+    return Missing(f"{text}; commit it, or put its directory in `paths:`", certain=key == "app")
 
 
 def plain(modes: dict[bytes, int], path: str) -> bool:

@@ -109,6 +109,30 @@ def test_the_module_of_the_application(gitdeploy, files, commit, names, more, st
     assert said in gitdeploy("check", "shop", status=status)
 
 
+def test_the_modules_of_commands_that_are_functions(gitdeploy, files, commit):
+    more = "update: hello:bring\ncron:\n  nightly: '@daily tasks:clean all'\nprocesses:\n  worker: jobs.all:run\n"
+    files({**GOOD, "app.yaml": PYTHON + more, "jobs/one.py": ""}, "shop")
+    commit("shop")
+    said = gitdeploy("check", "shop")
+    assert "warning: app.yaml:4: cron: there is no module tasks in the top of the tree; commit it" in said
+    assert "warning: app.yaml:6: processes: there is no module jobs.all in the top of the tree; commit it" in said
+    assert said.count("warning: ") == 2
+
+
+def test_what_no_node_has(gitdeploy, files, commit):
+    files({**GOOD, "app.yaml": PYTHON + "python: '<3.9'\nos: [windows, linux]\n"}, "shop")
+    commit("shop")
+    said = gitdeploy("check", "shop")
+    assert (
+        "warning: app.yaml:3: python: nodes refuse <3.9 as long as they have their own: Debian 12 3.11 and Debian 13 3.13"
+        in said
+    )
+    assert "warning: app.yaml:4: os: nodes refuse windows: they are posix, linux, debian" in said
+    files({**GOOD, "app.yaml": PYTHON + "python: '>=3.12'\nos: debian\n"}, "shop")
+    commit("shop")
+    assert "warning" not in gitdeploy("check", "shop")
+
+
 def test_where_debian_packages_are_installed_is_said(gitdeploy, files, commit):
     files({**GOOD, "app.yaml": PYTHON + "deb: python3-hello\n"}, "shop")
     commit("shop")
