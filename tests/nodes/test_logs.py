@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from ..functional.session import PYTHON, Running
@@ -36,10 +37,17 @@ def file(node, app):
     return node.root / "var/log/gitdeploy" / f"{app.name}.log"
 
 
+def has_line(app, text):
+    return text in app.server.ssh("logs", app.name).ok().out
+
+
 def test_logs_has_the_lines_of_all_nodes_in_the_order_of_time(shop, web):
     deployed(shop)
     for number, node in enumerate([*web, *web]):
         assert says(node, shop, f"/{number}") == node.name
+        eventually(
+            "it is written", functools.partial(has_line, shop, f"asked for /{number}")
+        )  # the time is when it is read
     said = shop.server.ssh("logs", shop.name).ok().out.splitlines()
     asked = [line for line in said if re.search(r"asked for /\d", line)]
     assert [re.sub(r" \S+Z ", " TIME ", line) for line in asked[-4:]] == [
