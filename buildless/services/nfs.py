@@ -146,6 +146,8 @@ def move(source: Path, target: Path, aside: Path) -> None:
         for name in os.listdir(out):
             try:
                 os.rename(name, name, src_dir_fd=out, dst_dir_fd=into)
+            except FileNotFoundError:
+                continue  # the app has deleted it meanwhile
             except OSError:
                 os.rename(name, aside / uuid.uuid4().hex, src_dir_fd=into)
                 os.rename(name, name, src_dir_fd=out, dst_dir_fd=into)

@@ -25,9 +25,9 @@ def taken(plan: Plan, facts: Mapping[str, Any]) -> str | None:
 def contested(plan: Plan, others: Iterable[Plan]) -> str | None:
     """Why the app has to wait: one of `others`, which are being deployed, wants the same location or address; None if not."""
     for other in others:
-        if other.key == plan.key:
+        if other.key == plan.key or other.only_prepares:
             continue
-        wanted = [host for host in plan.hosts if host in other.hosts]
+        wanted = [host for host in plan.hosts if host in other.hosts and host != ANY]  # which gitdeploy.yaml gives
         wanted += [to for to in plan.mail if any(both(to, one) for one in other.mail)]
         if wanted:
             return f"{wanted[0]} is what {other.key} wants, which is being deployed; push again when that has ended"

@@ -123,6 +123,24 @@ def test_what_the_app_makes_during_a_restore_is_not_in_its_way(home, monkeypatch
     assert {path.name: path.read_text() for path in place.iterdir()} == {"new": "of the backup"}
 
 
+def test_what_the_app_deletes_during_a_restore_is_not_missed(home, monkeypatch):
+    place, rename = home.state / "nfs", os.rename
+    for name in ("one", "two"):
+        (place / name).write_text("of before")
+    SERVICE.load(home, SHARED, archive(new="of the backup"))
+
+    def busy(*words, **more):
+        for name in {"one", "two"} - {words[0]}:
+            (place / name).unlink(missing_ok=True)
+        rename(*words, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.rename", busy)
+        SERVICE.swap(home, SHARED)
+    SERVICE.drop(home, SHARED)
+    assert [path.name for path in place.iterdir()] == ["new"]
+
+
 def test_a_link_in_its_place_leads_nowhere(home, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -32,6 +32,8 @@ def test_a_location_is_not_for_two_that_are_deployed_at_once():
     assert claims.contested(own, []) is None
     assert claims.contested(own, [plan(place=BANK, hosts=("bank.example.com", "bank.localhost"))]) is None
     assert claims.contested(own, [own]) is None
+    assert claims.contested(own, [plan(place=BANK, hosts=own.hosts, source="prepare")]) is None
+    assert claims.contested(plan(hosts=("shop.a", "*")), [plan(place=BANK, hosts=("bank.b", "*"))]) is None
     both = [plan(place=BANK, hosts=("bank.example.com", "shop.example.com", "bank.localhost"))]
     assert claims.contested(own, both) == (
         "shop.example.com is what bank wants, which is being deployed; push again when that has ended"

@@ -68,6 +68,8 @@ def test_a_directory_beside_the_tree_that_is_not_there_yet(top, tmp_path_factory
     assert watch.changed() == []
     (beside / "keys" / "mail").write_text("two, longer")
     assert watch.changed() == [f"{beside}/keys/mail"] and watch.changed() == []
+    (beside / "round").symlink_to(".")
+    assert watch.changed() == []
     shutil.rmtree(beside)
     assert watch.changed() == [str(beside), f"{beside}/keys", f"{beside}/keys/mail"]
 
