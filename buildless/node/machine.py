@@ -210,10 +210,5 @@ def boot() -> None:
     layout = Layout(Path("/"), SystemOwners())
     bring_back(layout)
     homes = [layout.app(name) for name in layout.names()]
-    jobs_of = [home for home in homes if not home.held.exists()]
-    systemd.begin(
-        [
-            *(unit for home in jobs_of for unit in marked(home)),
-            *(unit for home in homes for unit in mail.listening(home)),
-        ]
-    )
+    due = [unit for home in homes if not home.held.exists() for unit in marked(home)]
+    systemd.begin([*due, *(unit for home in homes for unit in mail.listening(home))])

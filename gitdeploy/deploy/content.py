@@ -131,10 +131,14 @@ class Paths:
     def __init__(self, tree: Tree) -> None:
         self.modes = {entry.path: entry.mode for entry in tree.entries}
 
+    def along(self, path: str) -> list[int | None]:
+        """The modes of the directories that a path is in, outermost first, and its own; None for what is not there."""
+        return [self.modes.get(part.encode()) for part in upwards(path)]
+
     def command_fault(self, word: str) -> str | None:
         """Why the first word of a command names no program; None if it does, or may: what is installed is not known here."""
         path = posixpath.normpath(word)
-        modes = [self.modes.get(part.encode()) for part in upwards(path)]
+        modes = self.along(path)
         if (
             ":" in word
             or LINK in modes
@@ -149,7 +153,7 @@ class Paths:
 
     def fault(self, path: str, key: str) -> str | None:
         """Why a path is not what `key` takes; None if it is, or may be, as a link leads to it."""
-        modes = [self.modes.get(part.encode()) for part in upwards(path)]
+        modes = self.along(path)
         if LINK in modes:
             return None
         if key == "runner":
@@ -163,7 +167,7 @@ class Paths:
 
     def program_fault(self, path: str) -> str | None:
         """The same for a file that is run."""
-        modes = [self.modes.get(part.encode()) for part in upwards(path)]
+        modes = self.along(path)
         if LINK in modes:
             return None
         if (problem := file_fault(path, modes[-1], "program in it")) is not None:
