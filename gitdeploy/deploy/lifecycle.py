@@ -45,6 +45,14 @@ class Lifecycle:
         update = self.description.update.run if self.description.update else ()
         return self.description.install or update if self.earlier is None else update
 
+    @property
+    def getting_ready(self) -> CommandLine:
+        """What is live does before an update, as its own app.yaml says: it may not have what the new one names."""
+        try:
+            return data.described(self.site, self.plan.place).before_update
+        except GitdeployError:
+            return ()  # it was deployed when app.yaml was read otherwise
+
     async def check_environment(self) -> None:
         """On each node, before anything else of the release runs there: its configuration, then all else. Raises Refused."""
         for what, words in self.looking:
@@ -87,9 +95,9 @@ class Lifecycle:
                 " push again when all answer"
             )
         if self.earlier is not None:
-            if self.description.before_update and first.facts["live"]:
+            if first.facts["live"] and (words := self.getting_ready):
                 self.report.step("Before the update")
-                await perform(first, self.description.before_update, "before_update")
+                await perform(first, words, "before_update")
             if exclusive:
                 self.report.step("Letting nobody in")
                 await self.hold()

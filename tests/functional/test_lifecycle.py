@@ -71,6 +71,20 @@ def test_what_is_run_when(shop: App, tmp_path: Path) -> None:
     assert told(tmp_path) == ["check_environment v6 now", "health_check v6 now"]
 
 
+def test_what_is_live_gets_ready_as_it_says_itself(shop: App, tmp_path: Path) -> None:
+    yaml = (shop.directory / "app.yaml").read_text()
+    without = yaml.replace("before_update: life:before_update now\n", "")
+    shop.commit("It does nothing", {"app.yaml": without})
+    shop.push().ok()
+    shop.commit(
+        "A program for it",
+        {"app.yaml": without + "before_update: new:ready\n", "new.py": "def ready(): print('Ready')\n"},
+    )
+    assert "Before the update" not in shop.push().ok().err
+    shop.commit("Nothing again", {"app.yaml": without})
+    assert "embedded: Ready" in shop.push().ok().err
+
+
 @pytest.mark.parametrize("moment", ["before_update", "update", "check_environment", "health_check"])
 def test_one_that_fails_refuses_the_push(shop: App, tmp_path: Path, moment: str) -> None:
     shop.push().ok()

@@ -153,6 +153,58 @@ def test_services_on_another_node_are_empty_until_the_data_are_moved(server, man
     assert do(second, "moving", "redis('GET', 'fruit')") == "apple"  # as it was left
 
 
+MOVE = """\
+import os, sys, time
+import redis
+place, orders = "/var/lib/apps/" + os.environ["APP_NAME"], redis.Redis.from_url(os.environ["REDIS_URL"])
+print(sys.argv[1], "of", os.environ["APP_RELEASE"], flush=True)
+if sys.argv[1] == "update":
+    orders.set("orders", 0)
+    print("half of it is done", flush=True)
+    while os.path.exists(place + "/gate"):
+        time.sleep(0.02)
+    if os.path.exists(place + "/fail"):
+        sys.exit("the other half cannot be done")
+    orders.set("orders", 100)
+"""
+ORDER, ORDERS = "int(redis('INCR', 'orders'))", "redis('GET', 'orders')"
+
+
+def statuses(many, app):
+    return [get(node, f"{app}.localhost", f"/do?do={quote(ORDER)}").status for node in many]
+
+
+def test_an_exclusive_update_lets_nobody_write_on_any_node_until_it_is_settled(server, many):
+    shop = Keeper(server, many[0], "orders", "redis", "python3-redis")
+    shop.yaml += "before_update: bin/move.py before\n"
+    shop.app.commit("Get ready", {"app.yaml": shop.yaml, "bin/move.py": MOVE})
+    shop.push().ok()
+    assert do(many[1], "orders", "redis('SET', 'orders', '5')") == "True"
+    place = many[0].root / "var/lib/apps/orders"
+    shop.app.commit("Move", {"app.yaml": shop.yaml + "update: {run: bin/move.py update, exclusive: yes}\n"})
+    for status, orders in ((1, 7), (0, 102)):
+        (place / "gate").touch()
+        if status:
+            (place / "fail").touch()
+        push = shop.app.pushing()
+        try:
+            push.until("half of it is done", 100)
+            assert statuses(many, "orders") == [503, 503]
+            for node in many:
+                units = node.ssh("systemctl", "list-units", "--plain", "--no-legend", "app-orders-web@*.service")
+                assert "running" not in units, units
+            (place / "gate").unlink()
+            said = push.wait(100)
+        finally:
+            push.close()
+        assert said.status == status, said.text
+        assert "many1: before of v1" in said.err and "many1: update of v" in said.err
+        assert "many2: update" not in said.err and "many2: before" not in said.err
+        assert statuses(many, "orders") == [200, 200]
+        assert {do(node, "orders", ORDERS) for node in many} == {str(orders)}
+        (place / "fail").unlink(missing_ok=True)
+
+
 @pytest.mark.parametrize("service", ["files", "public_files", "memcached"])
 def test_what_is_for_one_node_is_refused(server, many, service):
     app = Keeper(server, many[0], f"wants-{service.replace('_', '-')}", service, "")
