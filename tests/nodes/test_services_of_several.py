@@ -176,7 +176,7 @@ def statuses(many, app):
 
 def test_an_exclusive_update_lets_nobody_write_on_any_node_until_it_is_settled(server, many):
     shop = Keeper(server, many[0], "orders", "redis", "python3-redis")
-    shop.yaml += "before_update: bin/move.py before\n"
+    shop.yaml += "before_update: bin/move.py before\nbefore_delete: bin/move.py goodbye\n"
     shop.app.commit("Get ready", {"app.yaml": shop.yaml, "bin/move.py": MOVE})
     shop.push().ok()
     assert do(many[1], "orders", "redis('SET', 'orders', '5')") == "True"
@@ -203,6 +203,8 @@ def test_an_exclusive_update_lets_nobody_write_on_any_node_until_it_is_settled(s
         assert statuses(many, "orders") == [200, 200]
         assert {do(node, "orders", ORDERS) for node in many} == {str(orders)}
         (place / "fail").unlink(missing_ok=True)
+    gone = server.ssh("destroy", "--confirm", "orders", "orders", limit=200).ok().text
+    assert "many1: goodbye of v" in gone and "many2: goodbye" not in gone
 
 
 @pytest.mark.parametrize("service", ["files", "public_files", "memcached"])
