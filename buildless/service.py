@@ -81,6 +81,9 @@ class Service:
     mount_debs: Tuple[str, ...] = ()
     """Those that these nodes need: it is a directory, which they mount. Empty for what is no directory."""
 
+    like = ""
+    """The service whose database and user these are, too, with its password: an app that goes over to this one has its data."""
+
     packaged = True  # Debian has it
     keeps = True  # there is something to back up
     shared = True  # processes on several nodes can use it

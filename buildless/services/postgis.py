@@ -10,6 +10,7 @@ class Postgis(Postgresql):
 
     debs = ("postgresql", "postgresql-postgis")
     trusted = ("postgis",)
+    like = "postgresql"
 
 
 SERVICE = Postgis()

@@ -96,9 +96,10 @@ def accounts(
         if (url := urls[name]) is not None:
             found.append(Account(name, key, url=url))
             continue
-        if problem := refusal(service.find(name), environment, node):
+        ours = service.find(name)
+        if problem := refusal(ours, environment, node):
             raise Refused(problem)
-        found.append(Account(name, key, service.password_of(secret, name), options, host, 0, clients))
+        found.append(Account(name, key, service.password_of(secret, ours.like or name), options, host, 0, clients))
     return tuple(found)
 
 

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from ..functional.session import Running, eventually
+from ..walkthrough import section
 from .polls import PASSWORD, Polls
 from .visitor import Browser
 
@@ -204,3 +205,39 @@ def test_an_exclusive_one_is_taken_back(second, site):
     (second.node.root / "var/lib/apps/sampleapp/fail").unlink()
     second.done("git push deploy master")
     assert "WHAT&#x27;S NEW?" in site.get("/").text and votes(site) == before + 1
+
+
+def test_with_postgis_it_goes_on_with_the_same_data(second, site):
+    votes_before, questions = votes(site), site.get("/").text
+    for place, lines in (("app.yaml", 2), ("mysite/settings.py", 1)):
+        edit(second, place, lines)
+    second.done("git add -A && git commit -q -m PostGIS && git push deploy master")
+    assert site.get("/").text == questions and votes(site) == votes_before
+    assert site.post("/1/vote/", {"choice": "1"}, form="/1/").status == 302
+    assert votes(site) == votes_before + 1
+    far = (
+        b"from django.contrib.gis.geos import Point; from django.db import connections\n"
+        b"berlin, paris = (Point(x, y).ewkt for x, y in ((13.4, 52.5), (2.35, 48.86)))\n"
+        b"cursor = connections['default'].cursor()\n"
+        b"_ = cursor.execute('SELECT ST_Distance(ST_GeogFromText(%s), ST_GeogFromText(%s))', [berlin, paris])\n"
+        b"print(type(connections['default']).__module__, round(cursor.fetchone()[0] / 1000))\n"
+    )
+    said = second.run("run", "sampleapp", "manage.py", "shell", stdin=far).out.split()[-2:]
+    assert said == ["django.contrib.gis.db.backends.postgis.base", "878"]
+    site.cookies.clear()
+    assert "question" in in_the_admin(site)
+
+
+def edit(polls, place: str, lines: int) -> None:
+    """Write the lines that the section PostGIS of the document has for a file in the place of those of before."""
+    path = polls.directory / place
+    text = path.read_text()
+    told = [line.strip() for line in section(polls.text, "PostGIS").splitlines() if line.startswith("    ")]
+    keys = {line: line.partition(":")[0] for line in told}
+    for line, key in keys.items():
+        text, count = re.subn(
+            rf"^( *){re.escape(key)}: .*$", lambda found, line=line: found[1] + line, text, flags=re.MULTILINE
+        )
+        lines -= count
+    path.write_text(text)
+    assert lines == 0

@@ -42,6 +42,11 @@ def test_on_one_node_everything_is_here():
     )
 
 
+def test_who_goes_from_postgresql_to_postgis_has_the_same_database():
+    [before], [after] = found(ONE, "postgresql"), found(ONE, "postgis")
+    assert (before.name, before.password) == (after.name, after.password)
+
+
 def test_of_several_nodes_one_has_them():
     assert found(WITH, "redis") == (
         Account("redis", "shop", password_of("s" * 64, "redis"), {}, "10.0.0.9", 0, ("10.0.0.1", "10.0.0.2")),
