@@ -75,7 +75,7 @@ def development_environ(
         said = {key: filled(text, app, environment) for key, text in said.items()}
         one = service.find(name)
         if isinstance(one, Files):
-            directory = Path(said.get("directory") or data_directory(app) / environment / one.directory).expanduser()
+            directory = Path(said.get("directory") or data_directory(app) / environment / name).expanduser()
             directory.mkdir(parents=True, exist_ok=True)
             found.setdefault(one.variable, str(directory.absolute()))
         elif "url" not in said:

@@ -87,6 +87,7 @@ class Service:
     packaged = True  # Debian has it
     keeps = True  # there is something to back up
     shared = True  # processes on several nodes can use it
+    late = 0  # when it is swapped, among several: what may fail in that comes first
 
     @property
     def name(self) -> str:

@@ -10,6 +10,7 @@ import base64
 import os
 import secrets
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -145,15 +146,27 @@ def clear(layout: Layout, app: str, *, services: List[str]) -> Answer:
 
 
 def replace_all(home: AppLayout, chosen: List[Tuple[Service, Account, BinaryIO | None]]) -> None:
-    """Load all beside what is there, then swap all, then drop what was there."""
-    try:
+    """Load all beside what is there, then swap all, then drop what was there.
+
+    First is swapped what may fail in that: nothing has changed then.
+    """
+    with ExitStack() as left:
         for service, account, dumped in chosen:
+            left.callback(service.drop, home, account)
             service.load(home, account, dumped)
-        for service, account, _ in chosen:
-            service.swap(home, account)
-    finally:
-        for service, account, _ in chosen:
-            service.drop(home, account)
+        swapped: List[str] = []
+        for service, account, _ in sorted(chosen, key=lambda one: one[0].late):
+            try:
+                service.swap(home, account)
+            except (NodeError, OSError) as error:
+                if not swapped:
+                    raise
+                raise NodeError(
+                    f"{service.name}: {error}; {', '.join(swapped)} {'was' if len(swapped) == 1 else 'were'} replaced before that,"
+                    " the rest was not; do it again when that is mended",
+                    *getattr(error, "details", ()),
+                ) from error
+            swapped.append(service.name)
 
 
 def stamp(now: float) -> str:

@@ -33,7 +33,7 @@ def run(layout: Layout, app: str, **request: Any) -> Stream:
         *properties(home, record["web"]),
         f"Description={home.name}: a command that somebody runs",
         f"RuntimeMaxSec={asked.timeout + SLACK:g}",  # where this process is killed, and cannot end it
-        *([f"InaccessiblePaths=-{home.state}"] if asked.tests else []),
+        *([f"InaccessiblePaths=-{home.state} -{home.shared}"] if asked.tests else []),
     ]
 
     def start(inner: int) -> subprocess.Popen[bytes]:

@@ -119,10 +119,8 @@ class Layout:
 
     def names(self) -> list[str]:
         """The apps that there is anything of."""
-        found: set[str] = set()
-        for top in (self.apps, self.caches, self.logs, self.sites, self.states):
-            if top.is_dir():
-                found.update(path.name.removesuffix(".map") for path in top.iterdir())
+        tops = [top for top in (self.apps, self.caches, self.logs, self.sites, self.states) if top.is_dir()]
+        found = {path.name.removesuffix(".map") for top in tops for path in top.iterdir()}
         return sorted(name for name in found if _APP.fullmatch(name))
 
 
@@ -188,6 +186,11 @@ class AppLayout:
     def state(self) -> Path:
         """What the app keeps; of ours there are the directories of its services files and public_files."""
         return self.node.states / self.name
+
+    @property
+    def shared(self) -> Path:
+        """What it keeps with other nodes (buildless/node/mounts.py). It is root's: the app can put nothing else in these places."""
+        return self.node.states / ".shared" / self.name
 
     @property
     def public(self) -> Path:

@@ -12,14 +12,27 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 from buildless.errors import NodeError
-from buildless.node import compiled, journal, kinds, mail, nginx, packages, releases, running, systemd, units, verbs
+from buildless.node import (
+    compiled,
+    journal,
+    kinds,
+    mail,
+    mounts,
+    nginx,
+    packages,
+    releases,
+    running,
+    systemd,
+    units,
+    verbs,
+)
 from buildless.node.__main__ import serve as answer_requests
 from buildless.node.confined import run
 from buildless.node.jobs import jobs, marked
 from buildless.node.jobs import remove as remove_jobs
 from buildless.node.layout import AppLayout, Layout
-from buildless.node.mounts import install as mount
 from buildless.node.owners import SENDER, SystemOwners
+from buildless.node.removal import forget_user
 from buildless.node.running import bring_back, of
 from buildless.node.status import status
 from buildless.node.turn import began, end_with_asker
@@ -58,7 +71,7 @@ def release(layout: Layout, app: str, **said: Any) -> Answer:
     first = not home.pycache.is_dir()
     done = verbs.release(layout, app, **said)
     for host in new.record.get("mounts", {}).values():
-        mount(home, host)
+        mounts.install(home, host)
     if first:
         layout.owners.as_app(app, lambda: compiled.link_installed(home.pycache, filter(os.path.isdir, sys.path)))
     return done
@@ -70,6 +83,7 @@ def discard(layout: Layout, app: str, *, release: str | None, version: str | Non
     if release is not None and release != home.live_release():
         running.stop(layout, app, release=release)
     verbs.discard(layout, app, release=release, version=version)
+    mounts.remain(home, releases.mounts(home))
     if not home.home.exists():
         remove_system(home)
     return {}
@@ -88,8 +102,11 @@ def forget(layout: Layout, app: str, *, live: bool = False) -> Answer:
 
 def prune(layout: Layout, app: str, *, keep: List[str]) -> Answer:
     """See verbs.prune. Sockets go first: nobody starts what is about to be deleted."""
-    systemd.kill(app, releases.surplus(layout.app(app), keep))
-    return verbs.prune(layout, app, keep=keep)
+    home = layout.app(app)
+    systemd.kill(app, releases.surplus(home, keep))
+    done = verbs.prune(layout, app, keep=keep)
+    mounts.remain(home, releases.mounts(home))
+    return done
 
 
 def remove_system(home: AppLayout) -> None:
@@ -102,8 +119,7 @@ def remove_system(home: AppLayout) -> None:
     sockets = home.socket("v1").parent
     if sockets.is_dir() and not any(sockets.iterdir()):
         sockets.rmdir()
-    if not home.state.exists() and not home.accounts.exists():
-        home.node.owners.forget(home.name)
+    forget_user(home)
 
 
 # The verbs of a machine.

@@ -1,22 +1,23 @@
 """Directories of an app that another node of its environment keeps: mounted here by systemd, when somebody first looks in.
 
-What is there before that is a mount of autofs, for which the other node need not answer: this one boots without it, the app
-gets an error as long as it does not answer, and the directory as soon as it does.
+Each is called after the address of the node that keeps it, on that node, too: a release that has another one does not get in the
+way of the one that is live. What is there before it is mounted is a mount of autofs, for which the other node need not answer: this
+one boots without it, the app gets an error as long as it does not answer, and the directory as soon as it does.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import os
 from pathlib import Path
-from typing import Dict
+from typing import Collection, Dict, List
 
 from buildless.errors import NodeError
 from buildless.node import systemd
 from buildless.node.layout import AppLayout
 from buildless.node.writing import write
 
-NAME = "nfs"
+HERE = "here"
+"""What the directory is called that this node keeps."""
 OPTIONS = "vers=4.2,proto=tcp,hard,retry=0,nosuid,nodev,lookupcache=positive,acdirmin=1,acdirmax=5,_netdev"
 UNNEEDED = ("rpcbind.socket", "rpcbind.service", "rpc-statd.service", "rpc-statd-notify.service")
 """What comes with Debian's packages for earlier versions of NFS, and listens to everybody."""
@@ -30,7 +31,7 @@ Wants=network-online.target
 StartLimitIntervalSec=0
 
 [Mount]
-What={source}:{where}
+What={source}
 Where={where}
 Type=nfs4
 Options={options}
@@ -52,64 +53,78 @@ WantedBy=local-fs.target
 
 
 def install(home: AppLayout, host: str) -> None:
-    """Have the directory of `host`, the address of the node that keeps it, at the same place here. Safe to repeat.
+    """Have the directory that the node with the address `host` keeps at the place that is called after it. Safe to repeat.
 
     Raises NodeError if it cannot be mounted.
     """
     address = ipaddress.ip_address(host)
-    where = home.state / NAME
+    where = home.shared / host
+    source = f"[{host}]" if address.version == 6 else host
     told = {"app": home.name, "where": where, "host": host, "options": OPTIONS,
-            "source": f"[{host}]" if address.version == 6 else host}  # fmt: skip
-    changed = [write(path, TEXTS[kind].format(**told)) for kind, path in files(home).items()]
-    mount, automount = files(home)["mount"].name, files(home)["automount"].name
+            "source": f"{source}:{home.shared / HERE}"}  # fmt: skip
+    changed = [write(path, TEXTS[kind].format(**told)) for kind, path in files(home, host).items()]
+    mount, automount = (files(home, host)[kind].name for kind in ("mount", "automount"))
     if any(changed):
         mask()
         systemd.reload()
         systemd.ask("stop", automount, mount, timeout=systemd.STOP)
     if systemd.quietly("is-active", "--quiet", automount).returncode:
-        prepare(home, where)
-        try:
-            systemd.ask("enable", "--now", "--quiet", automount)
-        finally:
-            home.give_state()
+        make_top(home)
+        if where.is_symlink():
+            where.unlink()  # this node had that address before
+        where.mkdir(exist_ok=True)
+        systemd.ask("enable", "--now", "--quiet", automount)
     done = systemd.quietly("start", mount, timeout=systemd.STOP)
     if done.returncode:
-        raise NodeError(f"{where} of {host} cannot be mounted; look at it on the node: journalctl -u '{mount}'")
+        raise NodeError(f"{where} cannot be mounted; look at it on the node: journalctl -u '{mount}'")
 
 
-def prepare(home: AppLayout, where: Path) -> None:
-    """Make the directory to mount on. The app, which may have been live without it, can put nothing in its place meanwhile."""
-    home.state.mkdir(parents=True, exist_ok=True)
-    home.node.owners.take(str(home.state))
-    home.state.chmod(0o700)
-    if where.is_symlink() or (where.exists() and not where.is_dir()):
-        home.give_state()
-        raise NodeError(f"{where} is there and is no directory; have the application remove it")
-    where.mkdir(exist_ok=True)
+def make_top(home: AppLayout) -> None:
+    """Make the directory that they all are in. Nobody but root can put anything else there."""
+    home.shared.mkdir(parents=True, exist_ok=True)
+    home.node.owners.show(home.name, home.shared)
 
 
-def remove(home: AppLayout) -> None:
-    """Have the app's own directory again. Nothing there is fine."""
-    there = [path for path in files(home).values() if path.exists()]
+def remain(home: AppLayout, hosts: Collection[str]) -> None:
+    """Have nothing mounted but what these nodes keep."""
+    for host in mounted(home):
+        if host not in hosts:
+            remove(home, host)
+
+
+def remove(home: AppLayout, host: str) -> None:
+    """Have that of one node mounted no more. Nothing there is fine."""
+    there = [path for path in files(home, host).values() if path.exists()]
     if not there:
         return
-    units = [path.name for path in files(home).values()]
-    systemd.quietly("disable", "--quiet", files(home)["automount"].name)
+    units = [path.name for path in files(home, host).values()]
+    systemd.quietly("disable", "--quiet", files(home, host)["automount"].name)
     systemd.ask("stop", *reversed(units), timeout=systemd.STOP)
     for path in there:
         path.unlink()
     systemd.reload()
     systemd.quietly("reset-failed", *units)
     try:
-        os.rmdir(home.state / NAME)  # it was the mount's, and is made anew by who needs it
+        (home.shared / host).rmdir()
     except OSError:
         pass
 
 
-def files(home: AppLayout) -> Dict[str, Path]:
+def mounted(home: AppLayout) -> List[str]:
+    """The addresses of the nodes that something of the app is mounted from."""
+    before, after = unit(home, ""), ".automount"
+    found = [path.name for path in home.node.units.glob("*" + after)]
+    return [name[len(before) : -len(after)] for name in found if name.startswith(before)]
+
+
+def files(home: AppLayout, host: str) -> Dict[str, Path]:
     """The unit files, by their kind."""
-    name = str(home.state / NAME)[1:].replace("-", r"\x2d").replace("/", "-")  # systemd-escape(1)
-    return {kind: home.node.units / f"{name}.{kind}" for kind in TEXTS}
+    return {kind: home.node.units / f"{unit(home, host)}.{kind}" for kind in TEXTS}
+
+
+def unit(home: AppLayout, host: str) -> str:
+    """The name of the units, which is that of the place (systemd-escape(1)); nothing in an address needs it."""
+    return str(home.shared)[1:].replace("-", r"\x2d").replace("/", "-") + "-" + host
 
 
 def mask() -> None:

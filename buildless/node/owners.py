@@ -55,7 +55,7 @@ class Owners:
         return {}
 
     def show(self, app: str, path: Path) -> None:
-        """Let the app, and nobody else, read this file."""
+        """Let the app, and nobody else, read this file, or look into this directory."""
 
     def as_app(self, app: str, work: Callable[[], None]) -> None:
         """Do `work` with the rights of the app: wherever it may write, it may have put links that lead elsewhere."""
@@ -126,7 +126,7 @@ class SystemOwners(Owners):
 
     def show(self, app: str, path: Path) -> None:
         os.chown(path, 0, self.user(app).pw_gid, follow_symlinks=False)
-        path.chmod(0o640)
+        path.chmod(0o750 if path.is_dir() else 0o640)
 
     def as_app(self, app: str, work: Callable[[], None]) -> None:
         """A child does it; its failure is passed over, for all that is done so can be done without."""

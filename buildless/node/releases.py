@@ -8,7 +8,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Collection, Dict, List, Mapping
+from typing import Any, Collection, Dict, List, Mapping, Set
 
 from buildless.errors import BuildlessError, NodeError
 from buildless.node import kinds
@@ -154,6 +154,11 @@ def names(app: AppLayout) -> List[str]:
 def listed(app: AppLayout) -> List[Dict[str, Any]]:
     """The records of the releases that are there, oldest first; a half-written one is not among them."""
     return [found for found in (record(app, name) for name in names(app)) if found is not None]
+
+
+def mounts(app: AppLayout) -> Set[str]:
+    """The addresses of the nodes from which the releases that are there have something mounted."""
+    return {host for found in listed(app) for host in found.get("mounts", {}).values()}
 
 
 def record(app: AppLayout, release: str | None) -> Dict[str, Any] | None:

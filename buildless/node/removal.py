@@ -10,16 +10,23 @@ from buildless.node.layout import AppLayout
 
 def remove_rest(home: AppLayout) -> None:
     """Delete what an app has besides its home. What it keeps is not ours to delete: only an empty directory goes."""
-    mounts.remove(home)
+    mounts.remain(home, ())
     versions.remove_tree(home.cache)
     versions.remove_tree(home.logs)
     for path in home.node.written.glob(f"{home.name}.log*"):
         path.unlink(missing_ok=True)
-    for directory in (home.state / "files", home.state / "nfs", home.public, home.state):
+    shared = list(home.shared.iterdir()) if home.shared.is_dir() else []
+    for path in (home.state / "files", home.public, home.state, *shared, home.shared):
         try:
-            directory.rmdir()
+            path.unlink() if path.is_symlink() else path.rmdir()
         except OSError:
             pass
+
+
+def forget_user(home: AppLayout) -> None:
+    """Let the app's user go, unless there is something that belongs to him."""
+    if not any(path.exists() for path in (home.state, home.shared, home.accounts)):
+        home.node.owners.forget(home.name)
 
 
 def remove_wheels(home: AppLayout) -> None:

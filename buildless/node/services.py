@@ -12,7 +12,7 @@ from buildless.errors import NodeError
 from buildless.node import accounts, firewall, packages, systemd
 from buildless.node.backups import BACKUP_VERBS
 from buildless.node.layout import AppLayout, Layout
-from buildless.node.removal import remove_rest
+from buildless.node.removal import forget_user, remove_rest
 from buildless.service import Account
 
 LIMIT = 120.0  # seconds that another app is waited for
@@ -120,8 +120,7 @@ def remove_services(layout: Layout, app: str, *, services: List[str]) -> Answer:
                 firewall.install(layout, ())
     if not home.home.exists() and not home.accounts.exists():
         remove_rest(home)
-        if not home.state.exists():
-            layout.owners.forget(home.name)
+        forget_user(home)
     return {}
 
 

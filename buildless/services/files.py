@@ -24,29 +24,38 @@ class Files(Service):
     directory = "files"
     variable = "CONFIG_FILES"
     shared = False
+    late = 1  # two names are exchanged
 
     def environ(self, account: Account, state: str) -> Dict[str, str]:
         return {self.variable: f"{state}/{self.directory}"}
 
+    def top(self, home: AppLayout) -> Path:
+        """The directory that it is in."""
+        return home.state
+
+    def give(self, home: AppLayout) -> None:
+        """Let the app get to it there."""
+        home.give_state()
+
     def place(self, home: AppLayout) -> Path:
-        return home.state / self.directory
+        return self.top(home) / self.directory
 
     def beside(self, home: AppLayout) -> Path:
         """A directory on the same disk that the app cannot get to."""
-        return home.state.parent / f".new-{home.name}-{self.directory}"
+        return self.top(home).parent / f".new-{home.name}-{self.directory}"
 
     def install(self, home: AppLayout, account: Account) -> int:
         place = self.place(home)
         if place.is_symlink() or (place.exists() and not place.is_dir()):
             raise NodeError(f"{place} is there and is no directory; have the application remove it")
         if not place.exists():
-            home.state.mkdir(parents=True, exist_ok=True)
+            self.top(home).mkdir(parents=True, exist_ok=True)
             new = self.beside(home)
             remove_tree(new)
             new.mkdir(mode=0o700)
             self.own(home, new)
             new.rename(place)
-        home.give_state()
+        self.give(home)
         return 0
 
     def own(self, home: AppLayout, place: Path) -> None:
@@ -84,12 +93,12 @@ class Files(Service):
         self.own(home, new)
 
     def swap(self, home: AppLayout, account: Account) -> None:
-        home.state.mkdir(parents=True, exist_ok=True)
+        self.top(home).mkdir(parents=True, exist_ok=True)
         if os.path.lexists(self.place(home)):
             exchange(self.beside(home), self.place(home))
         else:
             self.beside(home).rename(self.place(home))
-        home.give_state()
+        self.give(home)
 
     def drop(self, home: AppLayout, account: Account) -> None:
         delete(self.beside(home))

@@ -8,7 +8,7 @@ import uuid
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Iterable, Iterator, List
+from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List
 
 from buildless.errors import NodeError
 from buildless.node import firewall, mounts, renewal, systemd, tool
@@ -37,17 +37,30 @@ grace-time=15
 class Nfs(Files):
     """For an environment with one node it is a directory as `files` is, and nothing else."""
 
-    directory = "nfs"
+    directory = mounts.HERE
     variable = "CONFIG_NFS"
     shared = True
+    late = 2  # once it has begun it goes forward
     shared_debs = ("nfs-kernel-server",)
     mount_debs = ("nfs-common",)
     user = "root"
 
+    def environ(self, account: Account, state: str) -> Dict[str, str]:
+        """It is at the same place on all nodes, and at another one when another node keeps it."""
+        states, app = os.path.split(state)
+        return {self.variable: f"{states}/.shared/{app}/{account.host or mounts.HERE}"}
+
+    def top(self, home: AppLayout) -> Path:
+        return home.shared
+
+    def give(self, home: AppLayout) -> None:
+        mounts.make_top(home)
+
     def install(self, home: AppLayout, account: Account) -> int:
-        mounts.remove(home)  # another node had it before
         self.finish(home)
         super().install(home, account)
+        if account.host:
+            link(home, account.host)
         others = [one for one in account.clients if one != account.host] if account.host else []
         if others:
             firewall.install(home.node, [replace(account, port=PORT)])
@@ -107,16 +120,11 @@ class Nfs(Files):
 
     def going(self, home: AppLayout) -> Path:
         """Where what was in it goes."""
-        return home.state.parent / f".going-{home.name}-{self.directory}"
+        return self.top(home).parent / f".going-{home.name}"
 
     def gone(self, home: AppLayout) -> Path:
         """The same when all of it is there, until it is deleted."""
-        return home.state.parent / f".gone-{home.name}-{self.directory}"
-
-    def load(self, home: AppLayout, account: Account, dumped: BinaryIO | None) -> None:
-        if self.place(home).is_symlink():
-            raise NodeError(f"{self.place(home)} is no directory; have the application remove it")
-        super().load(home, account, dumped)
+        return self.top(home).parent / f".gone-{home.name}"
 
     def drop(self, home: AppLayout, account: Account) -> None:
         self.finish(home)
@@ -125,6 +133,8 @@ class Nfs(Files):
     def remove(self, home: AppLayout, account: Account) -> None:
         export(home, ())
         super().remove(home, account)
+        if account.host:
+            (home.shared / account.host).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -151,6 +161,14 @@ def move(source: Path, target: Path, aside: Path) -> None:
             except OSError:
                 os.rename(name, aside / uuid.uuid4().hex, src_dir_fd=into)
                 os.rename(name, name, src_dir_fd=out, dst_dir_fd=into)
+
+
+def link(home: AppLayout, host: str) -> None:
+    """Have it at the place where the nodes that mount it have it."""
+    mounts.remove(home, host)  # another node had this address before
+    place = home.shared / host
+    if not place.is_symlink():
+        place.symlink_to(mounts.HERE)
 
 
 def start(home: AppLayout) -> None:
@@ -188,7 +206,7 @@ def exports(home: AppLayout, others: Iterable[str]) -> str:
     user = home.node.owners.process(home.name)
     options = f"rw,sync,secure,no_subtree_check,all_squash,anonuid={user['user']},anongid={user['group']},fsid={number(home.name)}"
     clients = " ".join(f"{one}({options})" for one in others)
-    return f"# Written by gitdeploy for the app {home.name}.\n{home.state / Nfs.directory} {clients}\n"
+    return f"# Written by gitdeploy for the app {home.name}.\n{home.shared / mounts.HERE} {clients}\n"
 
 
 def number(app: str) -> str:

@@ -93,7 +93,7 @@ class Data:
     async def restore(self, file: str, services: tuple[str, ...] = (), of: str | None = None) -> dict[str, Any]:
         """Put what is in a backup on the node in the place of what there is. `of` is whose it must be: this app's, if nobody says.
 
-        Whoever calls has the turn of the place. Raises Refused; then all is as it was.
+        Whoever calls has the turn of the place. Raises Refused; then all is as it was, unless that says otherwise.
         """
         return await self.call("restore", LONG, file=file, of=of or self.place.app, services=list(services))
 
@@ -152,36 +152,46 @@ def wanted(site: Site, place: Place) -> list[str]:
 
 
 @asynccontextmanager
-async def keeping(site: Site, place: Place, services: Sequence[str] | None = None) -> AsyncIterator[Data]:
-    """Talk to the node that keeps the data of an app, in these services or all that it wants.
+async def keeping(
+    site: Site, place: Place, services: Sequence[str] | None = None, node: Node | None = None
+) -> AsyncIterator[Data]:
+    """Talk to the node that keeps the data of an app, in these services or all that it wants; or to `node`, if it is another one.
 
     Raises NotFound, or Refused if it does not answer.
     """
     names = wanted(site, place) if services is None else list(services)
     if not names:
         raise NotFound(f"{place} has no service on a node that keeps anything; see services in docs/app-yaml.rst")
-    name = node_of(site.environment(place), names)
-    node = site.node(name)
+    node = node or site.node(node_of(site.environment(place), names))
     if (problem := await node.reach()) is not None:
         raise Refused(
-            f"{name}, which has the services of {place}, does not answer: {problem}; try again when it is back"
+            f"{node.name}, which has the services of {place}, does not answer: {problem}; try again when it is back"
         )
     async with site.talking(node) as session:
         yield Data(site, place, node, session, tuple(one for one in names if service.find(one).keeps))
 
 
-async def there(site: Site, place: Place) -> list[str]:
-    """The services that an app has on the node for that, also those that its live release does not name any more."""
-    node = site.node(node_of(site.environment(place), []))
-    if (problem := await node.reach()) is not None:
-        raise Refused(
-            f"{node.name}, which may have services of {place}, does not answer: {problem}; try again when it is back"
-        )
-    return list((await site.ask(node, "check_services", app=site.key(place)))["services"])
+async def there(site: Site, place: Place) -> dict[Node, list[str]]:
+    """The services that an app has, by their node, also those that its live release does not name any more.
+
+    They are on the node for that, or on another one of the environment's, which was that before.
+    """
+    names = dict.fromkeys((node_of(site.environment(place), []), *site.environment(place).nodes))
+    found = {}
+    for node in (site.node(name) for name in names):
+        if (problem := await node.reach()) is not None:
+            raise Refused(
+                f"{node.name}, which may have services of {place}, does not answer: {problem}; try again when it is back"
+            )
+        if services := list((await site.ask(node, "check_services", app=site.key(place)))["services"]):
+            found[node] = services
+    return found
 
 
-async def keep(site: Site, place: Place, say: Say, services: Sequence[str] | None = None) -> str | None:
-    """Have a backup of all that these services keep made, or those of the live release.
+async def keep(
+    site: Site, place: Place, say: Say, services: Sequence[str] | None = None, node: Node | None = None
+) -> str | None:
+    """Have a backup of all that these services keep made, or those of the live release; `node` as for `keeping`.
 
     It stays on their node; says that, and returns its name. For who changes data next, and has the turn of the place. None where
     there is nothing that keeps anything, or nothing live.
@@ -192,7 +202,7 @@ async def keep(site: Site, place: Place, say: Say, services: Sequence[str] | Non
         return None
     if not any(service.find(name).keeps for name in names):
         return None
-    async with keeping(site, place, services) as data:
+    async with keeping(site, place, services, node) as data:
         made = await data.backup(keep=True)
     file: str = made["file"]
     what = ", ".join(one["service"] for one in made["services"])

@@ -69,15 +69,16 @@ class Destruction(Attempt):
                 await session.hold(self.key)
         services = await data.there(self.site, self.place)
         try:
-            await data.keep(self.site, self.place, self.report.detail, services)
+            for node, names in services.items():
+                await data.keep(self.site, self.place, self.report.detail, names, node)
         except GitdeployError:
             for node in nodes:
                 async with self.site.talking(node) as session:
                     await session.unhold(self.key, counts)  # it is all there
             raise
-        if services:
-            async with data.keeping(self.site, self.place, services) as kept:
-                await kept.delete(services)
+        for node, names in services.items():
+            async with data.keeping(self.site, self.place, names, node) as kept:
+                await kept.delete(names)
         for node in nodes:
             async with self.site.talking(node) as session:
                 await session.call("forget", self.site.config.limits.step, app=self.key, live=True)

@@ -36,10 +36,11 @@ def test_services_are_those_of_the_developer(file):
 
 
 def test_files_need_no_word(file, tmp_path):
-    found = development_environ(wants("files, public_files"), "shop", tmp_path / "none.yaml")
+    found = development_environ(wants("files, public_files, nfs"), "shop", tmp_path / "none.yaml")
     assert found == {
         "CONFIG_FILES": str(data_directory("shop") / "development" / "files"),
         "CONFIG_PUBLIC_FILES": str(data_directory("shop") / "development" / "public_files"),
+        "CONFIG_NFS": str(data_directory("shop") / "development" / "nfs"),
     }
     assert (tmp_path / "share" / "gitdeploy" / "shop" / "development" / "files").is_dir()
     assert development_environ(wants("files"), "bank", file) == {"CONFIG_FILES": f"{tmp_path}/bank-files"}

@@ -151,6 +151,11 @@ def test_services_on_another_node_are_empty_until_the_data_are_moved(server, man
         do(first, "moving", "redis('SET', 'fruit', 'pear')")
     assert "new, and empty" not in server.ssh("redeploy", "moving", limit=200).ok().text
     assert do(second, "moving", "redis('GET', 'fruit')") == "apple"  # as it was left
+    gone = server.ssh("destroy", "--confirm", "moving", "moving", limit=200).ok().text
+    for node in many:
+        assert f"{node.name}: redis kept as " in gone
+        assert "moving" not in node.ssh("ls", "/var/lib/gitdeploy/services").split()
+        assert "moving" not in node.ssh("systemctl", "list-units", "--all", "--plain", "service-*")
 
 
 MOVE = """\
