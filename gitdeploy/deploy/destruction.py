@@ -69,12 +69,14 @@ class Destruction(Attempt):
                 await session.hold(self.key)
         services = await data.there(self.site, self.place)
         try:
-            await data.keep(self.site, self.place, self.report.detail, services)
+            file = await data.keep(self.site, self.place, self.report.detail, services)
         except GitdeployError:
             for node in nodes:
                 async with self.site.talking(node) as session:
                     await session.unhold(self.key, counts)  # it is all there
             raise
+        if file is not None:
+            self.event("backup", kept=file)
         if services:
             async with data.keeping(self.site, self.place, services) as kept:
                 await kept.delete(services)
