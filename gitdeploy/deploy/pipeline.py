@@ -25,7 +25,7 @@ from . import claims, data, gate, mail, stages
 from .attempt import Attempt
 from .content import Faults
 from .examination import Examination
-from .lifecycle import Lifecycle
+from .lifecycle import Lifecycle, is_exclusive
 from .onnode import OnNode
 from .onnodes import OnNodes
 from .services import change, provide
@@ -114,7 +114,8 @@ class Deploy(Attempt):
         examination = Examination(self.site, self.place, push, self.report)
         plan = await self.stage("describe", self.describe(examination, update))
         missing = self.environment.missing if self.only is None else 0
-        await self.stage("connect", self.nodes.connect(missing, self.place.environment))
+        exclusive = is_exclusive(plan, self.earlier())
+        await self.stage("connect", self.nodes.connect(missing, self.place.environment, exclusive=exclusive))
         await self.stage("survey", self.nodes.all(OnNode.survey))
         self.check_names(plan)
         if problem := stages.lacks_configuration(plan):
