@@ -57,7 +57,6 @@ class Deploy(Attempt):
         self.change = change  # config vars as they are, and as they are to be
         self.only = only  # the one node to deploy to, which lacks what the others have: no new release
         self.config = site.config
-        self.environment = site.environment(place)
         self.repository = site.repository(place.app)
         self.problem: GitdeployError | None = None
         self.nodes = OnNodes(site, (), self.report)
@@ -235,7 +234,7 @@ class Deploy(Attempt):
         self.report.mask(config.variables)
         plan = examination.plan(commit, self.user, source, config)
         self.report.mask({**secret_variables(plan.services), **config.variables})
-        others = [one.plan for one in self.site.active if one.plan is not None]
+        others = [one.plan for one in self.site.active if one.plan and one.environment.meets(self.environment)]
         if self.only is None and (problem := claims.contested(plan, others)):
             raise Refused(problem)
         return self.set_plan(plan)  # what it wants is kept for it from here on, before the nodes say who has what
