@@ -51,9 +51,10 @@ def job() -> None:
 def alone(release: Path, name: str) -> bool:
     """Whether no process of the job `name` runs, of whichever release. One does from here on, until it and its children have ended.
 
-    systemd starts no second one of the same release; what it knows nothing of is told by a lock, flock(2), in the app's own cache.
+    systemd starts no second one of the same release; what it knows nothing of is told by a lock, flock(2), in the app's own
+    directory for logs: without that one no process of it starts, and who makes room in the cache does not delete it.
     """
-    own = json.loads((release / "settings").read_bytes())["environ"]["PYTHONPYCACHEPREFIX"]
+    own = json.loads((release / "settings").read_bytes())["environ"]["APP_LOGS"]
     lock = os.open(os.path.join(own, f".job-{name}"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     os.set_inheritable(lock, True)
     try:

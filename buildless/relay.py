@@ -102,7 +102,7 @@ class Relay:
         directory = tempfile.mkdtemp(prefix=f"own-{self.name}-", dir=beside if os.access(beside, os.W_OK) else "/tmp")  # noqa: S108
         held = []
         if self.told.own_ports:
-            port, file = ports.take_port(Path(self.told.environ["PYTHONPYCACHEPREFIX"]), os.getuid())
+            port, file = ports.take_port(Path(self.told.environ["APP_LOGS"]), os.getuid())
             held.append(file)
         else:
             port = ports.free_port()

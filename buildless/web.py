@@ -13,14 +13,12 @@ There is no reload: a change is a new release.
 from __future__ import annotations
 
 import argparse
-import array
 import fcntl
 import logging
 import mmap
 import os
 import signal
 import sys
-import termios
 import time
 from contextlib import contextmanager
 from importlib.util import cache_from_source, find_spec
@@ -47,51 +45,61 @@ NOISE = (
 )  # fmt: skip
 
 
+LOADED, TOLD = 0, 1
+"""What the processes of a web server share, a byte each: whether any has loaded the application, whether all is said of why not."""
+
+
 class Boot:
     """What the processes of one web server tell each other, and whoever waits for them, while they load the application.
 
-    `compiled` says whether there is bytecode of the application.
+    `compiled` says whether there is bytecode of the application. Who is at a byte of `shared` locks it; a lock is a process' own
+    (fcntl(2)), so that whoever dies lets another go on.
     """
 
     def __init__(self, ready_fd: Optional[int], notify: Notify, compiled: bool = True) -> None:
         self.ready_fd, self.notify, self.compiled = ready_fd, notify, compiled
-        self.lead = os.memfd_create("lead")
-        self.loaded = mmap.mmap(-1, 1)  # shared by all processes: whether any has loaded it
-        self.told = mmap.mmap(-1, 1)  # and whether all is said of why not
-        self.token, write = os.pipe()  # one byte: whoever reads it reports the failure
-        os.write(write, b"1")
-        os.close(write)
+        self.file = os.memfd_create("boot")
+        os.ftruncate(self.file, 2)
+        self.shared = mmap.mmap(self.file, 2)
         if ready_fd is not None:
             os.set_blocking(ready_fd, False)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Let one process load the application before the others where nothing of it is compiled yet: else each compiles all of it.
-
-        The locks are a process' own (fcntl(2)), so that who dies while it loads lets the others go on.
-        """
-        if self.compiled or self.loaded[0]:
+        """Let one process load the application before the others where nothing of it is compiled yet, else each compiles it all."""
+        if self.compiled or self.loaded:
             yield
             return
-        try:
-            fcntl.lockf(self.lead, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            fcntl.lockf(self.lead, fcntl.LOCK_SH)
+        if not self.take(LOADED):
+            fcntl.lockf(self.file, fcntl.LOCK_SH, 1, LOADED)
         try:
             yield
         finally:
-            fcntl.lockf(self.lead, fcntl.LOCK_UN)
+            fcntl.lockf(self.file, fcntl.LOCK_UN, 1, LOADED)
 
     @property
-    def reported(self) -> bool:
-        """Whether a process took the token: it says why, or has said it."""
-        waiting = array.array("i", [0])
-        fcntl.ioctl(self.token, termios.FIONREAD, waiting)
-        return not waiting[0]
+    def loaded(self) -> bool:
+        """Whether any process has loaded the application."""
+        return bool(self.shared[LOADED])
+
+    def take(self, byte: int) -> bool:
+        """Lock a byte, unless another process has it; returns whether it is ours."""
+        try:
+            fcntl.lockf(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+        except BlockingIOError:
+            return False
+        return True
+
+    def tell(self, report: str) -> bool:
+        """Say why no process loads the application, if no other one says it, or has said it; returns whether all is said."""
+        if self.take(TOLD) and not self.shared[TOLD]:
+            say(report)
+            self.shared[TOLD] = 1
+        return bool(self.shared[TOLD])
 
     def ready(self) -> None:
         """Say that this process has loaded the application. It is all the same to us whether anybody still listens."""
-        self.loaded[0] = 1
+        self.shared[LOADED] = 1
         self.notify.loaded()
         if self.ready_fd is not None:
             try:
@@ -106,14 +114,11 @@ class Boot:
         The first one of a web server that never ran ends all of it, and only that one reports: all fail for the same reason.
         Where others run, they go on, and this one is tried again.
         """
-        if self.loaded[0]:
+        if self.loaded:
             say(report)
             time.sleep(1)
             os._exit(1)
-        if not os.read(self.token, 1):
-            os._exit(0)
-        say(report)
-        self.told[0] = 1
+        self.tell(report)
         os._exit(Arbiter.APP_LOAD_ERROR)
 
 
@@ -173,15 +178,12 @@ class Server(BaseApplication):  # type: ignore[misc]
         return app
 
     def child_exit(self, arbiter: Any, worker: Any) -> None:
-        """A process ended. Where none has loaded the application others would not either; who reports that is waited for."""
-        if self.boot.loaded[0] or self.halted or not arbiter.LISTENERS:  # empty while stopping
+        """A process ended. Where none has loaded the application others would not either; whoever says why is waited for."""
+        if self.boot.loaded or self.halted or not arbiter.LISTENERS:  # empty while stopping
             return
-        if not self.boot.reported:
-            say("a process died while it loaded the application")
-        elif not self.boot.told[0]:
-            return
-        self.halted = True
-        raise HaltServer("the application does not load", Arbiter.APP_LOAD_ERROR)
+        if self.boot.tell("a process died while it loaded the application"):
+            self.halted = True
+            raise HaltServer("the application does not load", Arbiter.APP_LOAD_ERROR)
 
     def post_worker_init(self, worker: Any) -> None:
         self.failsafe.post_worker_init(worker)

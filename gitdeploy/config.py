@@ -49,6 +49,10 @@ class Environment:
     default_app: str | None = None
     unit_test: bool = False
 
+    def meets(self, other: Environment) -> bool:
+        """Whether there is a machine at which both answer, a node or a balancer: there a name can be only one's."""
+        return bool({*self.nodes, self.balancer} & {*other.nodes, other.balancer} - {None})
+
 
 @dataclass(frozen=True)
 class Limits:

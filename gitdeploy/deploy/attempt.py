@@ -21,6 +21,7 @@ class Attempt:
 
     def __init__(self, site: Site, place: Place, user: str, source: str) -> None:
         self.site, self.place, self.user, self.source = site, place, user, source
+        self.environment = site.environment(place)
         self.entry: Entry | None = None  # from `begin` on: a push that sends nothing is no deploy
         self.plan: Plan | None = None  # as soon as it is known what is to be live
         self.report = Report(lambda text: self.event("say", text=text))

@@ -23,7 +23,10 @@ def taken(plan: Plan, facts: Mapping[str, Any]) -> str | None:
 
 
 def contested(plan: Plan, others: Iterable[Plan]) -> str | None:
-    """Why the app has to wait: one of `others`, which are being deployed, wants the same location or address; None if not."""
+    """Why the app has to wait: one of `others`, which are being deployed, wants the same location or address; None if not.
+
+    They are those of environments that answer at the same machines.
+    """
     for other in others:
         if other.key == plan.key or other.only_prepares:
             continue

@@ -70,7 +70,8 @@ class Destruction(Attempt):
         services = await data.there(self.site, self.place)
         try:
             for node, names in services.items():
-                await data.keep(self.site, self.place, self.report.detail, names, node)
+                if file := await data.keep(self.site, self.place, self.report.detail, names, node):
+                    self.event("backup", kept=file)
         except GitdeployError:
             for node in nodes:
                 async with self.site.talking(node) as session:

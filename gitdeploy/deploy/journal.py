@@ -27,6 +27,7 @@ class Summary:
     result: str
     release: str | None
     error: str | None
+    kept: str | None  # the backup that stays of an app that it deleted
 
 
 class Entry:
@@ -111,11 +112,12 @@ class Journal:
     def summary(self, app: str, environment: str, deploy: str) -> Summary:
         first: dict[str, Any] = {}
         end: dict[str, Any] = {}
-        commit, release = "", None
+        commit, release, kept = "", None, None
         for event in self.events(app, environment, deploy):
             first = first or event
             commit = event.get("commit", commit)
             release = event.get("release", release)
+            kept = event.get("kept", kept)
             end = event if event["event"] == "end" else end
         return Summary(
             id=deploy,
@@ -127,6 +129,7 @@ class Journal:
             result=end.get("result", "under way"),
             release=release if end.get("result") in ("live", "prepared") else None,
             error=end.get("error"),
+            kept=kept,
         )
 
     def interrupt(self, app: str, environment: str) -> None:

@@ -40,10 +40,7 @@ class Lifecycle:
     @property
     def bringing_up_to_date(self) -> CommandLine:
         """The command that brings data up to date for this version; empty if there is nothing to do."""
-        if self.plan.only_prepares or self.plan.source == "catch up" or self.earlier == self.plan.commit.oid:
-            return ()
-        update = self.description.update.run if self.description.update else ()
-        return self.description.install or update if self.earlier is None else update
+        return bringing_up_to_date(self.plan, self.earlier)
 
     @property
     def getting_ready(self) -> CommandLine:
@@ -87,18 +84,11 @@ class Lifecycle:
         Before it there is a backup of the services. An exclusive one lets nobody in until the deploy has ended.
         """
         first = self.nodes.nodes[0]
-        exclusive = self.description.update is not None and self.description.update.exclusive
-        if self.earlier is not None and exclusive and self.nodes.absent:
-            names = ", ".join(on.node.name for on in self.nodes.absent)
-            raise Refused(
-                f"an exclusive update wants all nodes: what is live on {names} would write when it comes back;"
-                " push again when all answer"
-            )
         if self.earlier is not None:
             if first.facts["live"] and (words := self.getting_ready):
                 self.report.step("Before the update")
                 await perform(first, words, "before_update")
-            if exclusive:
+            if is_exclusive(self.plan, self.earlier):
                 self.report.step("Letting nobody in")
                 await self.hold()
             self.backup = await data.keep(self.site, self.plan.place, self.report.detail)
@@ -162,6 +152,20 @@ class Lifecycle:
         if self.backup is None:
             return [f"{said}: look whether it can, or push a commit that takes it back"]
         return [f"{said}, and what it writes now is not in the backup; {self.advice}"]
+
+
+def bringing_up_to_date(plan: Plan, earlier: str | None) -> CommandLine:
+    """The command that a deploy brings data up to date with; `earlier` as for Lifecycle. Empty if there is nothing to do."""
+    if plan.only_prepares or plan.source == "catch up" or earlier == plan.commit.oid:
+        return ()
+    update = plan.description.update.run if plan.description.update else ()
+    return plan.description.install or update if earlier is None else update
+
+
+def is_exclusive(plan: Plan, earlier: str | None) -> bool:
+    """Whether the deploy lets nobody in meanwhile: there is somebody, and app.yaml says so."""
+    update = plan.description.update
+    return earlier is not None and update is not None and update.exclusive and bool(bringing_up_to_date(plan, earlier))
 
 
 async def perform(on: OnNode, words: CommandLine, what: str, release: str | None = None, tests: bool = False) -> None:

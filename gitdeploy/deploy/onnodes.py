@@ -55,8 +55,11 @@ class OnNodes:
         if failed:
             raise refusal(failed, len(self.nodes)) from failed[0][1].value
 
-    async def connect(self, missing: int, environment: str) -> None:
-        """Go on without the nodes that are down, if no more than `missing` are, and not all. Raises Refused."""
+    async def connect(self, missing: int, environment: str, *, exclusive: bool = False) -> None:
+        """Go on without the nodes that are down, if no more than `missing` are, and not all. Raises Refused.
+
+        Whoever is to let nobody in, `exclusive`, wants all.
+        """
         reasons: list[tuple[bool, Any]] = await DeferredList(
             [Deferred.fromCoroutine(on.node.reach()) for on in self.nodes], consumeErrors=True
         )
@@ -64,7 +67,7 @@ class OnNodes:
             failure.raiseException()
         down = {on: str(reason) for on, (_, reason) in zip(self.nodes, reasons, strict=True) if reason is not None}
         names = {on.node.name: reason for on, reason in down.items()}
-        if problem := stages.absent(names, min(missing, len(self.nodes) - 1), environment):
+        if problem := stages.absent(names, min(missing, len(self.nodes) - 1), environment, exclusive=exclusive):
             raise Refused(problem)
         for on in down:
             self.report.error(f"{on.node.name} does not answer; it catches up when it is back{missed(on)}")

@@ -25,7 +25,7 @@ from . import claims, data, gate, mail, stages
 from .attempt import Attempt
 from .content import Faults
 from .examination import Examination
-from .lifecycle import Lifecycle
+from .lifecycle import Lifecycle, is_exclusive
 from .onnode import OnNode
 from .onnodes import OnNodes
 from .services import change, provide
@@ -57,7 +57,6 @@ class Deploy(Attempt):
         self.change = change  # config vars as they are, and as they are to be
         self.only = only  # the one node to deploy to, which lacks what the others have: no new release
         self.config = site.config
-        self.environment = site.environment(place)
         self.repository = site.repository(place.app)
         self.problem: GitdeployError | None = None
         self.nodes = OnNodes(site, (), self.report)
@@ -114,7 +113,8 @@ class Deploy(Attempt):
         examination = Examination(self.site, self.place, push, self.report)
         plan = await self.stage("describe", self.describe(examination, update))
         missing = self.environment.missing if self.only is None else 0
-        await self.stage("connect", self.nodes.connect(missing, self.place.environment))
+        exclusive = is_exclusive(plan, self.earlier())
+        await self.stage("connect", self.nodes.connect(missing, self.place.environment, exclusive=exclusive))
         await self.stage("survey", self.nodes.all(OnNode.survey))
         self.check_names(plan)
         if problem := stages.lacks_configuration(plan):
@@ -234,7 +234,7 @@ class Deploy(Attempt):
         self.report.mask(config.variables)
         plan = examination.plan(commit, self.user, source, config)
         self.report.mask({**secret_variables(plan.services), **config.variables})
-        others = [one.plan for one in self.site.active if one.plan is not None]
+        others = [one.plan for one in self.site.active if one.plan and one.environment.meets(self.environment)]
         if self.only is None and (problem := claims.contested(plan, others)):
             raise Refused(problem)
         return self.set_plan(plan)  # what it wants is kept for it from here on, before the nodes say who has what

@@ -173,9 +173,11 @@ class Site:
         branch = self.branch(place)
         commit = repository.ref(place.environment, branch) if branch else None
         if branch is None or commit is None:
-            if any(one.result == "destroyed" for one in self.journal.list(place.app, place.environment)):
-                advice = f"push it there, and `backups {place}` has its data, for: restore --kept"
-                raise NotFound(f"{place.app} was destroyed in {place.environment}; {advice}")
+            past = self.journal.list(place.app, place.environment)
+            if any(one.result == "destroyed" for one in past):
+                has = any(one.kept for one in past)
+                advice = f", and `backups {place}` has its data, for: restore --kept" if has else " first"
+                raise NotFound(f"{place.app} was destroyed in {place.environment}; push it there{advice}")
             raise NotFound(f"{place.app} has never been deployed to {place.environment}; push it there first")
         return branch, commit
 

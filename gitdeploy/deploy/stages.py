@@ -180,16 +180,15 @@ def missing_debs(names: Sequence[str]) -> str:
     )
 
 
-def absent(down: Mapping[str, str], missing: int, environment: str) -> str | None:
-    """Why a deploy cannot do without the nodes in `down` (name: reason), when so many may be `missing`; None when it can."""
-    if len(down) <= missing:
+def absent(down: Mapping[str, str], missing: int, environment: str, *, exclusive: bool = False) -> str | None:
+    """Why a deploy cannot do without the nodes in `down` (name: reason): so many may be `missing`, in an exclusive one none."""
+    if len(down) <= (0 if exclusive else missing):
         return None
-    names, reason = ", ".join(down), next(iter(down.values()))
     verb = "does" if len(down) == 1 else "do"
-    return (
-        f"{names} {verb} not answer ({reason}); push again when all are back, or write `missing: {len(down)}`"
-        f" for {environment} in gitdeploy.yaml"
-    )
+    said = f"{', '.join(down)} {verb} not answer ({next(iter(down.values()))}); push again when all are back"
+    if exclusive:
+        return f"an exclusive update wants all nodes, as those that come back later would write: {said}"
+    return f"{said}, or write `missing: {len(down)}` for {environment} in gitdeploy.yaml"
 
 
 def unhealthy(status: int, path: str, asked: bool) -> str | None:

@@ -14,7 +14,7 @@ REPORT, PROGRESS, FATAL = 1, 2, 3  # the bands of side-band-64k
 FLUSH = b"0000"
 MAX_BAND = 65515  # bytes of data in a side-band-64k packet: 65520 without the length and the band
 MAX_REASON = 200
-MAX_ASKED = 1 << 20  # bytes after which a client that has asked for nothing will not
+MAX_ASKED = 1 << 16  # bytes before what a client asks for: a packet, or 1,200 boundaries of a shallow clone
 MAX_LINE = 1000  # bytes of a progress line that are remembered
 
 DECLINED = b"pre-receive hook declined"

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ until [ -e {gate} ]; do sleep 0.05; done
 @pytest.fixture
 def job(tmp_path):
     """``job("v2")`` starts the job `import` of a release, and writes into `log` that it is there until `gate` is."""
-    (tmp_path / "pycache").mkdir()
+    (tmp_path / "logs").mkdir()
     running = []
 
     def start(release):
@@ -31,7 +32,8 @@ def job(tmp_path):
         (top / "tree" / "app.yaml").write_text(YAML)
         script = top / "tree" / "bin" / "import.sh"
         script.write_text(WAIT.format(log=tmp_path / "log", gate=tmp_path / "gate"))
-        environ = {"PATH": os.defpath, "PYTHONPYCACHEPREFIX": str(tmp_path / "pycache"), "APP_RELEASE": release}
+        own = {"APP_LOGS": str(tmp_path / "logs"), "PYTHONPYCACHEPREFIX": str(tmp_path / "pycache")}
+        environ = {"PATH": os.defpath, "APP_RELEASE": release, **own}
         (top / "settings").write_text(json.dumps({"environ": environ}))
         code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from buildless.oneoff import job; job()"
         argv = [sys.executable, "-I", "-c", code, str(top), "import"]
@@ -68,12 +70,24 @@ def test_a_job_that_still_runs_is_not_begun_by_the_next_release(job, tmp_path):
     assert third.wait(30) == 0 and began(tmp_path, 2) == ["v1", "v3"]
 
 
+def test_what_python_compiled_may_be_deleted_at_any_time(job, tmp_path):
+    cache = tmp_path / "pycache"
+    first = job("v1")
+    assert began(tmp_path, 1) == ["v1"]
+    shutil.rmtree(cache, ignore_errors=True)
+    second = job("v2")
+    assert second.wait(30) == 0 and first.poll() is None and began(tmp_path, 1) == ["v1"]
+    (tmp_path / "gate").touch()
+    assert first.wait(30) == 0
+    assert job("v3").wait(30) == 0 and began(tmp_path, 2) == ["v1", "v3"]
+
+
 def test_one_that_was_killed_leaves_nothing_behind(job, tmp_path):
     first = job("v1")
     began(tmp_path, 1)
     first.kill()
     first.wait(30)
-    with (tmp_path / "pycache" / ".job-import").open() as lock:
+    with (tmp_path / "logs" / ".job-import").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # until its last child has ended
     (tmp_path / "gate").touch()
     assert job("v2").wait(30) == 0

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from buildless.notify import Notify
-from buildless.web import Boot
+from buildless.web import TOLD, Boot
 
 ROOT = Path(__file__).parents[2]
 APPS = ROOT / "tests" / "apps"
@@ -152,12 +152,25 @@ def test_an_application_that_does_not_load_shows_its_own_traceback_once(web):
     assert not site.readable(0) or os.read(site.pipe, 1) == b""
 
 
-def test_whether_somebody_reports_is_known_for_good():
+OTHER = """\
+import fcntl, signal, sys
+file = open(sys.argv[1], "r+b")
+fcntl.lockf(file, fcntl.LOCK_EX, 1, int(sys.argv[2]))
+print(flush=True)
+signal.pause()
+"""
+
+
+def test_who_is_killed_while_he_says_why_lets_another_say_it(capfd):
     boot = Boot(None, Notify(None, 1))
-    assert not boot.reported
-    assert os.read(boot.token, 1) == b"1" and boot.reported
-    assert os.read(boot.token, 1) == b"" and boot.reported
-    os.close(boot.token)
+    argv = [sys.executable, "-c", OTHER, f"/proc/{os.getpid()}/fd/{boot.file}", str(TOLD)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as other:
+        assert other.stdout.readline() == b"\n"
+        assert not boot.tell("too early")
+        other.kill()
+    assert boot.tell("why") and boot.tell("once is enough")
+    assert capfd.readouterr().err == "why\n"
+    os.close(boot.file)
 
 
 @pytest.mark.parametrize("end", ["os.abort()", "os._exit(3)", "os._exit(4)", "os._exit(0)", "os.kill(os.getpid(), 9)"])
@@ -166,6 +179,24 @@ def test_a_process_that_dies_while_it_loads_ends_all(web, home, end):
     assert site.wait() == 4, site.output
     assert site.output.count("a process died while it loaded the application") == 1
     assert "Traceback" not in site.output
+
+
+DIES_WHILE_IT_SAYS_WHY = """\
+import os, signal
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+read, write = os.pipe()
+os.close(read)
+os.dup2(write, 2)  # where it is said
+raise RuntimeError("this is why")
+"""
+
+
+@pytest.mark.parametrize("processes", [1, 3])
+def test_one_that_is_killed_while_it_says_why_the_application_does_not_load_ends_all(web, home, processes):
+    app = written(home / "app", {"app.yaml": YAML, "shop.py": DIES_WHILE_IT_SAYS_WHY, "lib/x": ""})
+    site = web(app, processes=processes)
+    assert site.wait() == 4, site.output
+    assert site.output.count("a process died while it loaded the application") == 1
 
 
 def written(directory, files):

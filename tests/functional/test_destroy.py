@@ -64,6 +64,16 @@ def test_an_app_is_deleted_and_begins_anew(server: Server, tmp_path: Path) -> No
     assert (node / "var/lib/apps/mortal/files/note").read_text() == "remember me"
 
 
+def test_an_app_that_kept_nothing_leaves_no_backup_to_be_told_of(server: Server) -> None:
+    app = server.app("brief")
+    app.commit("First page", hello("one"))
+    app.push().ok()
+    server.ssh("destroy", "--confirm", "brief", "brief").ok()
+    gone = server.ssh("redeploy", "brief")
+    assert gone.status == 3
+    assert gone.err.strip().endswith("brief was destroyed in production; push it there first")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount, so that something cannot be deleted")
 def test_one_that_was_interrupted_is_repeated_and_takes_what_earlier_releases_kept(
     server: Server, tmp_path: Path
@@ -88,5 +98,6 @@ def test_one_that_was_interrupted_is_repeated_and_takes_what_earlier_releases_ke
     said = server.ssh("destroy", "--confirm", "lasting", "lasting").ok()
     assert "goodbye" not in said.out and said.out.endswith("lasting is no more\n")
     assert not home.exists() and not state.exists()
+    assert "`backups production/lasting` has its data" in server.ssh("redeploy", "lasting").err
     app.push().ok()
     assert len(server.ssh("backups", "lasting").ok().out.splitlines()) == 2

@@ -8,8 +8,10 @@ import time
 
 import pytest
 
+from gitdeploy.nodes.fleet import Fleet, Logins, Machine
+
 from .faulty import Faulty, Keep, faulty, shop
-from .session import PYTHON, App, Running, eventually, hello, slow
+from .session import PYTHON, SMALL, App, Running, eventually, hello, slow
 
 __all__ = ["faulty", "shop"]
 
@@ -95,6 +97,31 @@ def test_two_that_want_one_host_name_do_not_both_get_it(shop: App, running: Keep
     assert other.push().refused(
         f"{shop.name}.example.com belongs to {shop.name}; take it out of the locations in app.yaml"
     )
+
+
+APART = """\
+environments:
+  production: {domain: staging.example.com}
+  staging: {domain: example.com, nodes: [far]}
+"""
+
+
+def test_where_machines_differ_names_may_be_the_same(shop: App, running: Keep) -> None:
+    """The other push comes as far as its own machine, which is not there."""
+    server, gate = shop.server, shop.directory.parent / "gate-apart"
+    fleet, login = Fleet(server.home / "nodes"), Logins(server.home / "ssh").server
+    fleet.save(Machine("far", "127.0.0.1", port=1))
+    login.parent.mkdir(exist_ok=True)
+    login.touch(0o600)
+    with server.settings(SMALL + APART):
+        shop.commit("Second page", slow("two", gate))
+        first = running(shop.pushing())
+        first.until("1 file sent")
+        assert shop.push("staging", "HEAD~1:refs/heads/master").refused("far does not answer")
+        gate.touch()
+        first.wait().ok()
+    fleet.remove("far")
+    login.unlink()
 
 
 def test_a_pusher_who_does_not_read_holds_up_nobody(shop: App, running: Keep) -> None:

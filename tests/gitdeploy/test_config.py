@@ -195,3 +195,11 @@ def test_all_mistakes_at_once():
     with pytest.raises(ConfigError, match=r"g\.yaml has 5 mistakes") as caught:
         config.parse(text.encode(), "g.yaml")
     assert [int(found.split(":")[1]) for found in caught.value.details] == [2, 3, 5, 5, 6]
+
+
+def test_environments_meet_at_a_node_or_a_balancer():
+    one = Environment("production", ("web1", "web2"), balancer="lb1")
+    assert one.meets(one) and one.meets(Environment("staging", ("web2",)))
+    assert one.meets(Environment("staging", ("web3",), balancer="lb1"))
+    assert not one.meets(Environment("staging", ("web3",), balancer="lb2"))
+    assert not Environment("production", ("web1",)).meets(Environment("staging", ("web3",)))

@@ -103,6 +103,7 @@ def test_a_job_that_still_runs_after_a_switch_is_not_run_twice(server: Server, w
     eventually("it runs", lambda: node.ssh(*written, check=False) == "slow v1\n", 30)
     app.commit("Another", {**hello("two"), "app.yaml": job})
     app.push().ok()
+    node.ssh("rm", "-r", "/var/cache/apps/patient/pycache")
     node.ssh("systemctl", "start", "cron-patient_slow@v2.service")  # as its timer would
     assert "slow still runs, since before v2 was live: not begun again now" in server.ssh("logs", "patient").ok().out
     node.ssh("touch", "/var/log/apps/patient/gate")

@@ -131,6 +131,8 @@ def test_a_process_behind_a_path_lives_through_switches_and_is_its_apps_own(shop
     shop.commit("Chat", {**hello("one"), "app.yaml": description, "chat.py": ECHO, "serve.py": PORT})
     shop.push().ok()
     assert says(web1, shop) == "one" and says(web1, shop, "/chat") == "plain" and says(web1, shop, "/chatter") == "one"
+    web1.ssh("rm", "-r", f"/var/cache/apps/{shop.name}/pycache")  # a cache
+    web1.ssh("systemctl", "restart", f"app-{shop.name}_api@v1.service")
     [port, path, release] = says(web1, shop, "/chat/api/x?y=1").split()
     assert (path, release) == ("/chat/api/x?y=1", "v1") and 16000 <= int(port) < 25000
     assert processes(shop) == [("api", "running"), ("chat", "running"), ("web", "running")]

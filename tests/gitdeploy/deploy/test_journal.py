@@ -25,6 +25,14 @@ def test_a_deploy_from_beginning_to_end(journal):
     assert [event["event"] for event in journal.events("shop", "production", "d1")] == ["begin", "say", "commit", "end"]
 
 
+def test_a_backup_that_stays_is_known_even_if_what_followed_failed(journal):
+    entry = journal.begin("shop", "production", user="alice", source="destroy")
+    entry.event("backup", kept="20261124T200000.123Z")
+    entry.end("refused", error="busy")
+    [summary] = journal.list("shop", "production")
+    assert (summary.result, summary.kept) == ("refused", "20261124T200000.123Z")
+
+
 def test_numbers_go_on_and_the_latest_are_listed_in_order(journal):
     for _ in range(12):
         journal.begin("shop", "production", user="alice", source="git push").end("refused", error="no")

@@ -121,6 +121,9 @@ def test_a_deploy_goes_on_without_as_many_as_may_be_missing(site):
     assert str(refused) == (
         "web2 does not answer (no route); push again when all are back, or write `missing: 1` for production in gitdeploy.yaml"
     )
+    assert str(outcome(nodes.connect(1, "production", exclusive=True))).startswith(
+        "an exclusive update wants all nodes"
+    )
     assert outcome(nodes.connect(1, "production")) is None
     assert said == [" !     web2 does not answer; it catches up when it is back"] and nodes.names == "web1"
     assert [on.node.name for on in nodes.absent] == ["web2"]

@@ -142,6 +142,14 @@ def test_no_more_nodes_may_be_absent_than_are_allowed():
     )
 
 
+def test_an_exclusive_update_can_do_without_none():
+    assert stages.absent({}, 2, "production", exclusive=True) is None
+    assert stages.absent({"web2": "no route"}, 2, "production", exclusive=True) == (
+        "an exclusive update wants all nodes, as those that come back later would write:"
+        " web2 does not answer (no route); push again when all are back"
+    )
+
+
 def test_packages_that_the_node_can_install_are_no_problem():
     facts = {**FACTS, "missing_debs": ["sl"]}
     [problem] = stages.problems(plan(), facts, 0, 0)

@@ -306,6 +306,7 @@ def test_one_line():
     assert one_line("") == one_line(" \n ") == ""
 
 
+SHALLOW = pkt(b"shallow " + b"1" * 40 + b"\n")
 COMMAND = b"0" * 40 + b" " + b"1" * 40 + b" refs/heads/master"
 
 
@@ -320,6 +321,9 @@ COMMAND = b"0" * 40 + b" " + b"1" * 40 + b" refs/heads/master"
         (b"0000", set()),
         (b"", None),
         (pkt(COMMAND + b"\0 quiet")[:-1], None),
+        (SHALLOW * 1200 + pkt(COMMAND + b"\0 quiet"), {b"quiet"}),
+        (SHALLOW * 1300, set()),
+        (pkt(COMMAND + b"\0 quiet" + b" x" * 32000), {b"quiet", b"x"}),
         (b"no pkt-line" * MAX_ASKED, set()),
     ],
 )
