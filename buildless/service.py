@@ -35,7 +35,7 @@ class Account:
 
     `app` is its name on nodes (``shop.staging``). `host` is the address of the node that has the service, empty on that very
     machine; `clients` are the addresses that may connect. `port` is 0 where it is the usual one. `url` is set for a service
-    that is somewhere else altogether, and then says all.
+    that is somewhere else altogether, and then says all. It is `fresh` until a release that has it was live.
     """
 
     service: str
@@ -46,6 +46,7 @@ class Account:
     port: int = 0
     clients: Tuple[str, ...] = ()
     url: str = ""
+    fresh: bool = False
 
     @property
     def name(self) -> str:

@@ -46,7 +46,8 @@ def make(home: AppLayout, account: Account, timeout: float, live: bool) -> Gener
     if set(installed["installed"]) & set(service.debs) and service.surplus:
         systemd.ask("disable", "--now", "--quiet", *service.surplus, timeout=systemd.STOP)
     before = accounts.kept(home).get(service.name)
-    account = replace(account, port=before.port if before else 0)
+    fresh = not live and (before is None or before.fresh)
+    account = replace(account, port=before.port if before else 0, fresh=fresh)
     waits = False
     with alone(layout, timeout):
         if before is not None and not live and can_wait(before, account) and service.interrupts(home, account):
@@ -56,7 +57,15 @@ def make(home: AppLayout, account: Account, timeout: float, live: bool) -> Gener
             account = replace(account, port=service.install(home, account))
         accounts.keep(home, account)
     service.check(home, account)
-    return {"port": account.port, "new": before is None, "waits": waits}
+    return {"port": account.port, "new": fresh, "waits": waits}
+
+
+def used(layout: Layout, app: str, *, services: List[str]) -> Answer:
+    """A release that has these services is live: they are new no more."""
+    home = layout.app(app)
+    for name in services:
+        accounts.keep(home, replace(accounts.read(home, name), fresh=False))
+    return {}
 
 
 def can_wait(before: Account, account: Account) -> bool:
@@ -77,6 +86,9 @@ def settle_services(
         before = kept.get(account.service)
         if before is None or not can_wait(before, account):
             continue
+        if before.fresh:
+            before = replace(before, fresh=False)
+            accounts.keep(home, before)
         same = before == replace(account, port=before.port)
         if not same or not accounts.service_called(account.service).is_finished(home, before):
             yield from make(home, account, timeout, live=True)
@@ -139,7 +151,7 @@ def check_services(layout: Layout, app: str) -> Answer:
 
 SERVICE_VERBS = {
     **BACKUP_VERBS,
-    **{verb.__name__: verb for verb in (services, settle_services, remove_services, check_services)},
+    **{verb.__name__: verb for verb in (services, used, settle_services, remove_services, check_services)},
 }
 SERVICE_QUESTIONS = ("backups", "backup_read", "backup_write", "backup_remove", "check_services")
 """Those that are not in the way of a deploy."""

@@ -10,12 +10,12 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Dict, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Dict, Iterable, Mapping, Tuple
 
 from buildless.errors import NodeError
 from buildless.node import accounts, renewal, tool
 from buildless.node.sql import create_sql, drop_sql, extension_sql, identifier, open_sql, owner_sql, role_sql, swap_sql
-from buildless.service import Account, Service, database, database_url
+from buildless.service import Account, Service, database, database_url, find
 
 if TYPE_CHECKING:
     from buildless.node.layout import AppLayout, Layout
@@ -68,8 +68,9 @@ class Postgresql(Service):
         self.extend(account, account.name)
         return 0
 
-    def extend(self, account: Account, name: str) -> None:
-        psql(name, extension_sql(name, account.name, account.options.get("extensions", ()), self.trusted))
+    def extend(self, account: Account, name: str, others: Iterable[str] = ()) -> None:
+        extensions = (*account.options.get("extensions", ()), *others)
+        psql(name, extension_sql(name, account.name, extensions, self.trusted))
 
     def check(self, home: AppLayout, account: Account) -> None:
         tool.run(("psql", *QUIET, "--command=SELECT 1", *target(account, account.name)), env=login(account))
@@ -79,16 +80,23 @@ class Postgresql(Service):
         tool.read(argv, out, env=login(account), **home.node.owners.nobody())
 
     def load(self, home: AppLayout, account: Account, dumped: BinaryIO | None) -> None:
-        """As the app, not as the superuser: a dump is SQL that somebody sends. What only he may do has been done before."""
+        """As the app, not as the superuser: a dump is SQL that somebody sends. What only he may do has been done before.
+
+        It may have extensions that app.yaml does not name any more, and what is made of them.
+        """
         new = f"{account.name}_0new"
         listed = pg_restore(home, dumped, "--list") if dumped is not None else ""
+        names = EXTENSIONS.findall(listed)
+        if "postgis" in names and not self.trusted and psql(account.name, HAS_POSTGIS):
+            find("postgis").load(home, account, dumped)
+            return
         psql("postgres", drop_sql(new) + role_sql(account.name, account.password))
         if dumped is not None and self.are_in_public(home, dumped, listed):
             psql("postgres", create_sql(new, "postgres"))  # before its owner gets there
             psql(new, extension_sql(new, account.name, (), self.trusted, "public"))
             psql("postgres", owner_sql(new, account.name))
         psql("postgres", create_sql(new, account.name))
-        self.extend(account, new)
+        self.extend(account, new, {*names} & {*psql("postgres", TRUSTED).split()})
         if dumped is not None:
             pg_restore(home, dumped, "--exit-on-error", "--no-owner", "--no-privileges", *target(account, new),
                        chosen=wanted(listed, self.trusted), env=login(account))  # fmt: skip
@@ -122,6 +130,11 @@ class Postgresql(Service):
         admit_all(replace(account, clients=()))
 
 
+EXTENSIONS = re.compile(r"^\d+; 3079 \d+ EXTENSION - (\S+)", re.MULTILINE)
+"""Their names, in what pg_restore lists."""
+
+TRUSTED = "SELECT DISTINCT name FROM pg_available_extension_versions WHERE trusted;\n"
+HAS_POSTGIS = "SELECT 'yes' FROM pg_extension WHERE extname = 'postgis';\n"
 QUIET = ("--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1")
 
 

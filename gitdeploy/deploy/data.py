@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from buildless import service
 from buildless.description import Description
+from buildless.service import Account
 
 from ..errors import NotFound, Refused
 from ..git.inspect import Limits
@@ -151,6 +152,11 @@ def wanted(site: Site, place: Place) -> list[str]:
     return [name for name in found if external(service.find(name), variables, found) is None]
 
 
+def local(accounts: Sequence[Account]) -> list[str]:
+    """The services that are ours to keep."""
+    return [account.service for account in accounts if not account.url]
+
+
 @asynccontextmanager
 async def keeping(
     site: Site, place: Place, services: Sequence[str] | None = None, node: Node | None = None
@@ -160,7 +166,7 @@ async def keeping(
     Raises NotFound, or Refused if it does not answer.
     """
     names = wanted(site, place) if services is None else list(services)
-    if not names:
+    if not names and node is None:
         raise NotFound(f"{place} has no service on a node that keeps anything; see services in docs/app-yaml.rst")
     node = node or site.node(node_of(site.environment(place), names))
     if (problem := await node.reach()) is not None:
@@ -188,19 +194,13 @@ async def there(site: Site, place: Place) -> dict[Node, list[str]]:
     return found
 
 
-async def keep(
-    site: Site, place: Place, say: Say, services: Sequence[str] | None = None, node: Node | None = None
-) -> str | None:
-    """Have a backup of all that these services keep made, or those of the live release; `node` as for `keeping`.
+async def keep(site: Site, place: Place, say: Say, services: Sequence[str], node: Node | None = None) -> str | None:
+    """Have a backup of all that these services keep made; `node` as for `keeping`.
 
     It stays on their node; says that, and returns its name. For who changes data next, and has the turn of the place. None where
-    there is nothing that keeps anything, or nothing live.
+    there is nothing that keeps anything.
     """
-    try:
-        names = wanted(site, place) if services is None else services
-    except NotFound:
-        return None
-    if not any(service.find(name).keeps for name in names):
+    if not any(service.find(name).keeps for name in services):
         return None
     async with keeping(site, place, services, node) as data:
         made = await data.backup(keep=True)
@@ -214,7 +214,7 @@ async def keep(
 
 async def put_back(site: Site, place: Place, file: str) -> None:
     """Restore a backup that `keep` had made. Whoever calls has the turn of the place."""
-    async with keeping(site, place) as data:
+    async with keeping(site, place, (), site.node(node_of(site.environment(place), []))) as data:
         await data.restore(file)
 
 

@@ -89,6 +89,7 @@ class Destruction(Attempt):
         repository.forget(self.place.environment)
         self.site.config_vars(self.place).forget(self.place.environment)
         self.site.maintain(self.place, False)
+        self.site.hold(self.place, None)
         for top in ("secrets", "passwords", "stage"):
             path = self.site.home / top / self.place.app / self.place.environment
             shutil.rmtree(path, ignore_errors=True)

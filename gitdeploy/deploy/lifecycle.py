@@ -9,6 +9,7 @@ from twisted.internet.defer import CancelledError
 
 from buildless.lifecycle import CommandLine
 from buildless.node.stream import LATE
+from buildless.service import find
 
 from ..errors import GitdeployError, Refused
 from ..names import spell
@@ -91,10 +92,12 @@ class Lifecycle:
             if is_exclusive(self.plan, self.earlier):
                 self.report.step("Letting nobody in")
                 await self.hold()
-            self.backup = await data.keep(self.site, self.plan.place, self.report.detail)
+            self.backup = await data.keep(
+                self.site, self.plan.place, self.report.detail, data.local(self.plan.services)
+            )
             if self.held:
                 self.site.hold(self.plan.place, Held(self.plan.release, self.plan.commit.oid, self.backup))
-        what = "install" if self.earlier is None and self.description.install else "update"
+        what = "install" if self.bringing_up_to_date == self.description.install else "update"
         self.report.step("Installing" if what == "install" else "Updating")
         self.began = True
         await perform(first, self.bringing_up_to_date, what, self.plan.release)
@@ -156,10 +159,11 @@ class Lifecycle:
 
 def bringing_up_to_date(plan: Plan, earlier: str | None) -> CommandLine:
     """The command that a deploy brings data up to date with; `earlier` as for Lifecycle. Empty if there is nothing to do."""
-    if plan.only_prepares or plan.source == "catch up" or earlier == plan.commit.oid:
+    empty = earlier is None or (earlier == plan.commit.oid and any(find(one).keeps for one in plan.new))
+    if plan.only_prepares or plan.source == "catch up" or (earlier == plan.commit.oid and not empty):
         return ()
     update = plan.description.update.run if plan.description.update else ()
-    return plan.description.install or update if earlier is None else update
+    return plan.description.install or update if empty else update
 
 
 def is_exclusive(plan: Plan, earlier: str | None) -> bool:

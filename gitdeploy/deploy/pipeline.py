@@ -174,7 +174,7 @@ class Deploy(Attempt):
             if not self.plan.only_prepares:
                 await self.stage("activate", self.nodes.switch())
                 self.record(self.plan)
-                if self.plan.waiting:
+                if self.plan.waiting or self.plan.new:
                     await self.stage("services", change(self.site, self.plan, self.nodes, self.report))
             if self.own is not None:
                 await self.own.resume()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
 from buildless import service
@@ -118,7 +119,7 @@ async def provide(site: Site, plan: Plan, nodes: OnNodes, report: Report, had: C
             begun = True
         report.detail(f"{name}: {text}")
 
-    answer = await ask(site, name, nodes, request, say)
+    answer = (await ask(site, name, nodes, request, say))["services"]
     for one, told in answer.items():
         if told["new"]:
             say(f"{one} is there")
@@ -129,25 +130,29 @@ async def provide(site: Site, plan: Plan, nodes: OnNodes, report: Report, had: C
                 )
     ports = {one: told["port"] for one, told in answer.items()}
     made = tuple(replace(account, port=ports.get(account.service, 0)) for account in plan.services)
-    return replace(plan, services=made, waiting=tuple(one for one, told in answer.items() if told["waits"]))
+    new, waiting = (tuple(one for one, told in answer.items() if told[what]) for what in ("new", "waits"))
+    return replace(plan, services=made, new=new, waiting=waiting)
 
 
 async def change(site: Site, plan: Plan, nodes: OnNodes, report: Report) -> None:
-    """The release is live: have the services changed that this would have interrupted before.
+    """The release is live: have the services changed that this would have interrupted before, and no other one be new.
 
     A failure is said; it is tried again when the node is brought up to date (`upkeep`), which is begun with the end of the deploy.
     """
     name, request = asking(site, plan)
-    report.step(f"Changing {', '.join(plan.waiting)}")
     wanted = {**request, "services": [one.request() for one in plan.services if one.service in plan.waiting]}
     try:
-        await ask(site, name, nodes, {**wanted, "live": True}, lambda text: report.detail(f"{name}: {text}"))
+        if plan.waiting:
+            report.step(f"Changing {', '.join(plan.waiting)}")
+            await ask(site, name, nodes, {**wanted, "live": True}, lambda text: report.detail(f"{name}: {text}"))
+        if plan.new:
+            await ask(site, name, nodes, {"app": plan.key, "services": plan.new}, verb="used")
     except GitdeployError as error:
-        report.error(f"{', '.join(plan.waiting)}: {error}; look at it on {name}, where it is tried again")
+        report.error(f"{', '.join(plan.waiting or plan.new)}: {error}; look at it on {name}, where it is tried again")
         nodes.behind.add(name)
 
 
-def asking(site: Site, plan: Plan) -> tuple[str, dict[str, object]]:
+def asking(site: Site, plan: Plan) -> tuple[str, dict[str, Any]]:
     """The node of the services, and what it is asked for."""
     ours = [account for account in plan.services if not account.url]
     name = node_of(site.environment(plan.place), [account.service for account in ours])
@@ -156,20 +161,16 @@ def asking(site: Site, plan: Plan) -> tuple[str, dict[str, object]]:
 
 
 async def ask(
-    site: Site, name: str, nodes: OnNodes, request: Mapping[str, object], say: Say
-) -> Mapping[str, Mapping[str, int]]:
+    site: Site, name: str, nodes: OnNodes, request: Mapping[str, Any], say: Say | None = None, verb: str = "services"
+) -> dict[str, Any]:
     """Ask the node of the services, which may be one that is deployed to or none of these."""
     limit = site.config.limits.step
     for on in nodes.nodes:
         if on.node.name == name:
             on.fresh()
-            answer = await on.session.call("services", limit, say, **request)
-            break
-    else:
-        node = site.node(name)
-        if (problem := await node.reach()) is not None:
-            raise Refused(f"{name}, which has the services, does not answer: {problem}; push again when it is back")
-        async with site.talking(node) as session:
-            answer = await session.call("services", limit, say, **request)
-    found: Mapping[str, Mapping[str, int]] = answer["services"]
-    return found
+            return await on.session.call(verb, limit, say, **request)
+    node = site.node(name)
+    if (problem := await node.reach()) is not None:
+        raise Refused(f"{name}, which has the services, does not answer: {problem}; push again when it is back")
+    async with site.talking(node) as session:
+        return await session.call(verb, limit, say, **request)

@@ -46,7 +46,8 @@ class Plan:
     services: tuple[Account, ...] = ()
     static_url: str = "/"  # what its static files are below, for processes of this version
     mail: tuple[str, ...] = ()  # the addresses that it takes
-    waiting: tuple[str, ...] = ()  # those of them that are changed when the release is live
+    new: tuple[str, ...] = ()  # services that are empty: no release with them has been live
+    waiting: tuple[str, ...] = ()  # services that are changed when the release is live
 
     @property
     def number(self) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .session import PYTHON, App, Running, Server, eventually
+from .session import PYTHON, App, Running, Server, eventually, hello, remove
 
 SHOP = """\
 import os
@@ -207,3 +207,64 @@ def test_data_that_cannot_be_put_back_let_nobody_in_until_they_are(shop: App, tm
     (tmp_path / "fail").unlink()
     shop.push().ok()
     assert orders(shop) == ["new:one", "new:two"]
+
+
+def test_what_a_service_had_is_put_back_though_what_is_live_does_not_name_it(server: Server) -> None:
+    app = server.app("again")
+    yaml = PYTHON.replace("hello", "shop")
+    app.commit("With files", {"app.yaml": yaml + "services: files\n", "shop.py": SHOP})
+    app.push().ok()
+    orders = server.home / "node/var/lib/apps/again/files/orders"
+    orders.write_text("all of them")
+    app.commit("Without", {"app.yaml": PYTHON, **hello("none")})
+    app.push().ok()
+    spoil = "import os\ndef up():\n    open(os.environ['CONFIG_FILES'] + '/orders', 'w').close()\n    raise RuntimeError('no')\n"
+    update = "services: files\nupdate: {run: 'spoil:up', exclusive: yes}\n"
+    app.commit("With them again", {"app.yaml": yaml + update, "spoil.py": spoil})
+    said = app.push()
+    assert said.refused("update: spoil:up ended with exit code 1") and "Putting the data back as they were" in said.err
+    assert orders.read_text() == "all of them" and app.says() == "none"
+
+
+NEEDS = """\
+import os
+TABLE = os.path.join(os.environ["CONFIG_FILES"], "table")
+def up():
+    open(TABLE, "x").close()
+def application(environ, start_response):
+    start_response("200 OK" if os.path.exists(TABLE) else "500 Oops", [("Content-Type", "text/plain")])
+    return [b"fine"]
+"""
+
+
+def test_a_service_that_is_empty_is_brought_up_to_date_for_the_version_that_is_live(server: Server) -> None:
+    """As on a node that was made anew, or is another one."""
+    app = server.app("needy")
+    app.commit(
+        "Needs a table",
+        {"app.yaml": PYTHON.replace("hello", "needs") + "services: files\nupdate: needs:up\n", "needs.py": NEEDS},
+    )
+    app.push().ok()
+    assert "Updating" not in server.ssh("redeploy", "needy").ok().text
+    server.end()
+    for path in (server.home / "node").glob("**/needy"):
+        remove(path)
+    server.start()
+    said = server.ssh("redeploy", "needy", limit=100)
+    assert "Updating" in said.ok().text and app.says() == "fine"
+    assert "Updating" not in server.ssh("redeploy", "needy").ok().text
+
+
+def test_an_app_whose_data_cannot_be_put_back_can_be_destroyed_and_pushed_again(server: Server) -> None:
+    app = server.app("stuck")
+    app.commit("With files", {"app.yaml": PYTHON + "services: files\n", **hello("one")})
+    app.push().ok()
+    backups = server.home / "node/var/backups/apps/stuck"
+    spoil = f"import glob, os\ndef up():\n    [os.truncate(path, 10) for path in glob.glob('{backups}/*')]\n    raise OSError\n"
+    update = "services: files\nupdate: {run: 'spoil:up', exclusive: yes}\n"
+    app.commit("Spoil", {"app.yaml": PYTHON + update, "spoil.py": spoil})
+    assert "the data cannot be put back" in app.push().err
+    server.ssh("destroy", "--confirm", "stuck", "stuck").ok()
+    app.commit("Without", {"app.yaml": PYTHON + "services: files\n"})
+    app.push().ok()
+    assert app.says() == "one"

@@ -93,6 +93,19 @@ def test_places_come_back(yard, tmp_path):
     assert shop.do("sql('SELECT auth_name FROM spatial_ref_sys WHERE srid = 990001')") == [["mine"]]
 
 
+def test_extensions_that_are_asked_for_no_more_come_back_with_what_is_made_of_them(yard, tmp_path):
+    shop = yard.keeper("less", "{postgis: {extensions: [hstore]}}")
+    shop.push().ok()
+    shop.do("sql('CREATE TABLE places (at geometry(Point, 4326), more hstore)')")
+    shop.do("sql('INSERT INTO places VALUES (ST_SetSRID(ST_MakePoint(%s, %s), 4326), %s)', 13.4, 52.5, 'a=>1')")
+    shop.app.commit("Less", {"app.yaml": shop.yaml.replace("{postgis: {extensions: [hstore]}}", "postgresql")})
+    shop.push().ok()
+    yard.save(tmp_path / "b", "backup", "less")
+    shop.do("sql('DELETE FROM places')")
+    yard.send(tmp_path / "b", "restore", "less", "--confirm", "less").ok()
+    assert shop.do("sql('SELECT ST_AsText(at), more::text FROM places')") == [["POINT(13.4 52.5)", '"a"=>"1"']]
+
+
 def test_what_the_owner_of_a_database_puts_there_does_nothing_as_the_superuser(yard):
     """The app has a database first, and asks for PostGIS then."""
     shop = yard.keeper("trap", "postgresql")

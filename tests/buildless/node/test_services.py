@@ -54,6 +54,9 @@ def node(tmp_path):
 
 
 def test_they_are_made_once(node):
+    first = {"files": {"port": 0, "new": True, "waits": False}}
+    assert node.make("files")["services"] == first, "no release with it has been live"
+    node.used(services=["files"])
     assert node.make("files")["services"] == {"files": {"port": 0, "new": False, "waits": False}}
     assert (node.home.state / "files" / "a").read_text() == "apples"
     assert stat.S_IMODE(node.home.accounts.stat().st_mode) == 0o700

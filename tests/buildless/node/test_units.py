@@ -85,7 +85,7 @@ RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 # Of all apps it sees itself alone, and may write only what is its own.
 TemporaryFileSystem=/srv/apps:ro /var/cache/apps:ro /var/lib/apps:ro /var/log/apps:ro
 BindReadOnlyPaths=/srv/apps/shop.staging
-BindPaths=/var/cache/apps/shop.staging /var/lib/apps/shop.staging /var/log/apps/shop.staging
+BindPaths=/var/cache/apps/shop.staging /var/lib/apps/shop.staging -/var/lib/apps/.shared/shop.staging /var/log/apps/shop.staging
 """
     )
 

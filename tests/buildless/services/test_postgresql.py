@@ -10,6 +10,7 @@ def test_extensions_are_not_restored():
         "215; 1259 16390 TABLE public notes shop\n"
     )
     assert postgresql.wanted(listed).splitlines()[2:] == ["215; 1259 16390 TABLE public notes shop"]
+    assert postgresql.EXTENSIONS.findall(listed) == ["hstore"]
 
 
 def test_options():
