@@ -78,7 +78,7 @@ def output(layout: Layout, app: str, *, release: str) -> Answer:
 
 
 def stop(layout: Layout, app: str, *, release: str) -> Answer:
-    """End what serves only this release, at once: it is not to be."""
+    """End what serves only this release, at once: it is not to be. The units are those of what is live again."""
     home = layout.app(app)
     if release == home.live_release():
         raise NodeError(f"{release} of {app} is live; deploy another release before it is stopped")
@@ -86,6 +86,8 @@ def stop(layout: Layout, app: str, *, release: str) -> Answer:
     others = {releases.serving(home, other) for other in releases.names(home) if other != release}
     if serving is not None and serving not in others:
         systemd.kill(app, [serving])
+    if (live := releases.record(home, home.live_release())) is not None:
+        units.install(home, live)
     return {}
 
 

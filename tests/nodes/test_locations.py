@@ -80,6 +80,7 @@ def test_stored_files_are_below_it(server, blog, web1):
 def test_a_path_and_a_directory_without_their_slash_lead_to_it(blog, web1):
     answer = get(web1, HOST, "/blog?x=1")
     assert (answer.status, answer.headers["Location"]) == (308, "/blog/?x=1")
+    assert answer.headers["Cache-Control"] == "no-store"
     answer = get(web1, HOST, "/blog/dir?x=1")
     assert (answer.status, answer.headers["Location"]) == (302, "/blog/dir/?x=1")
 
@@ -137,6 +138,7 @@ def test_the_name_with_www_leads_to_the_one_without_and_back(blog, web1, server)
     ]:
         answer = get(web1, host, path)
         assert (answer.status, answer.headers["Location"]) == (308, where)
+        assert answer.headers["Cache-Control"] == "no-store"
     assert says(web1, "www.example.org") == "|/|www.example.org"
     assert says(web1, "nobody.example.net") == "404"
 

@@ -166,3 +166,23 @@ def test_a_process_that_does_not_start_refuses_the_push(shop, web1):
     done = shop.push()
     assert done.refused("chat does not start: ") and "out of order" in done.text
     assert web1.ssh("sh", "-c", f"ls /etc/systemd/system | grep -c '^app-{shop.name}[-_]' || true") == "0\n"
+
+
+def test_a_push_that_is_refused_leaves_a_worker_what_it_was(shop, web1):
+    shop.commit(
+        "Work",
+        {
+            **hello("one"),
+            "app.yaml": f"{PYTHON}processes:\n  chat: bin/chat.sh\n",
+            "bin/chat.sh": "#!/bin/sh\nexec sleep 1000\n",
+        },
+    )
+    shop.push().ok()
+    unit = ("cat", f"/etc/systemd/system/app-{shop.name}_chat@.service")
+    before = web1.ssh(*unit)
+    assert "Restart=always" in before
+    behind = f"{PYTHON}processes:\n  chat: {{run: chat.py, path: /chat}}\n"
+    shop.commit("Chat", {"app.yaml": behind, "chat.py": "raise SystemExit('out of order')\n"})
+    assert shop.push().refused("chat does not start: ")
+    assert web1.ssh(*unit) == before
+    assert ("chat", "running") in processes(shop)
