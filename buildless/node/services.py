@@ -48,16 +48,24 @@ def make(home: AppLayout, account: Account, timeout: float, live: bool) -> Gener
     before = accounts.kept(home).get(service.name)
     fresh = not live and (before is None or before.fresh)
     account = replace(account, port=before.port if before else 0, fresh=fresh)
-    waits = False
+    now, left = account if live or before is None else together(before, account), False
     with alone(layout, timeout):
-        if before is not None and not live and can_wait(before, account) and service.interrupts(home, account):
-            account, waits = replace(before, clients=account.clients), True
-        firewall.install(layout, [account])  # before it listens
-        if not waits:
-            account = replace(account, port=service.install(home, account))
-        accounts.keep(home, account)
-    service.check(home, account)
-    return {"port": account.port, "new": fresh, "waits": waits}
+        if before is not None and not live and can_wait(before, account) and service.interrupts(home, now):
+            now, left = replace(before, clients=now.clients), True
+        firewall.install(layout, [now])  # before it listens
+        if not left:
+            now = replace(now, port=service.install(home, now))
+        accounts.keep(home, now)
+    service.check(home, now)
+    return {"port": now.port, "new": fresh, "waits": left or now.clients != account.clients}
+
+
+def together(before: Account, account: Account) -> Account:
+    """The account of a release that is not live yet, and those are let in, too, who are now: what is live goes on to use it."""
+    leaving = [one for one in before.clients if one not in account.clients]
+    return (
+        replace(account, host=account.host or before.host, clients=(*account.clients, *leaving)) if leaving else account
+    )
 
 
 def used(layout: Layout, app: str, *, services: List[str]) -> Answer:

@@ -105,11 +105,20 @@ def test_one_node_has_them_and_the_others_use_them(server, many, tmp_path):
     assert "notes" in do(second, "shop", "sql('SELECT * FROM notes')")["error"]
 
 
+PG = """
+def pg():
+    import psycopg2
+    cursor = psycopg2.connect(os.environ["CONFIG_PG_SQLALCHEMY"]).cursor()
+    cursor.execute("SELECT 42")
+    return cursor.fetchone()[0]
+"""
+
+
 def test_a_node_that_leaves_the_environment_comes_in_no_more(server, many):
     """What it made there goes on to work: a view of MariaDB belongs to the user and the address that made it."""
     first, second = many
     shop = Keeper(server, first, "leaving", "mysql, postgresql", "python3-mysqldb, python3-psycopg2")
-    shop.code = shop.code.replace('"CONFIG_PG_HOST" in environ', '"CONFIG_MYSQL_HOST" not in environ')
+    shop.code = shop.code.replace('"CONFIG_PG_HOST" in environ', '"CONFIG_MYSQL_HOST" not in environ') + PG
     shop.app.commit("MariaDB", {"keeper.py": shop.code})
     shop.push().ok()
     do(second, "leaving", "sql('CREATE VIEW answers AS SELECT 42')")
@@ -120,7 +129,12 @@ def test_a_node_that_leaves_the_environment_comes_in_no_more(server, many):
     assert let_in in first.ssh("nft", "list", "table", "inet", "gitdeploy_services")
     before = (server.home / "gitdeploy.yaml").read_text()
     with server.settings(before.replace("[many1, many2], services: many1", "[many1], services: many1")):
-        shop.app.commit("One node", {"more.txt": ""})
+        shop.app.commit("Broken", {"keeper.py": "import nothing_of_that_name\n"})
+        assert shop.push().refused("No module named 'nothing_of_that_name'")
+        for node in many:  # what is live
+            assert do(node, "leaving", "sql('SELECT * FROM answers')") == [[42]]
+            assert do(node, "leaving", "pg()") == 42
+        shop.app.commit("One node", {"keeper.py": shop.code})
         shop.push().ok()
         assert "ACCOUNT LOCK" in first.ssh(*user) and first.ssh(*admitted, check=False) == "0\n"
         assert let_in not in first.ssh("nft", "list", "table", "inet", "gitdeploy_services")

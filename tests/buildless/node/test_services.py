@@ -16,7 +16,7 @@ from buildless.node import archive
 from buildless.node.__main__ import answer, said
 from buildless.node.layout import Layout
 from buildless.node.owners import Owners
-from buildless.node.services import SERVICE_VERBS, can_wait
+from buildless.node.services import SERVICE_VERBS, can_wait, together
 from buildless.node.verbs import VERBS
 from buildless.service import Account
 
@@ -277,6 +277,15 @@ def test_what_does_not_work_is_mended_and_nothing_else_is_made(node):
     assert node.settle_services(services=wanting("files"), timeout=10) == {"changed": []}
     other = [{**wanting("public_files")[0], "password": "f" * 48}]
     assert node.settle_services(services=other, timeout=10) == {"changed": []}, "what is live knows the former one"
+
+
+def test_who_is_let_in_stays_so_until_the_release_is_live():
+    before = Account("postgresql", "shop", PASSWORD, host="10.0.0.9", clients=("10.0.0.9", "10.0.0.1"))
+    less = replace(before, clients=("10.0.0.9", "10.0.0.2"))
+    assert together(before, less) == replace(less, clients=("10.0.0.9", "10.0.0.2", "10.0.0.1"))
+    assert together(before, Account("postgresql", "shop", PASSWORD)) == before
+    more = replace(before, clients=(*before.clients, "10.0.0.3"))
+    assert together(before, more) is more
 
 
 @pytest.mark.parametrize(
