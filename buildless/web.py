@@ -90,12 +90,16 @@ class Boot:
             return False
         return True
 
-    def tell(self, report: str) -> bool:
-        """Say why no process loads the application, if no other one says it, or has said it; returns whether all is said."""
+    def tell(self, report: str) -> None:
+        """Say why no process loads the application, if no other one says it, or has said it."""
         if self.take(TOLD) and not self.shared[TOLD]:
             say(report)
             self.shared[TOLD] = 1
-        return bool(self.shared[TOLD])
+
+    @property
+    def over(self) -> bool:
+        """Whether no process has loaded the application, and all is said of why."""
+        return bool(self.shared[TOLD]) and not self.loaded
 
     def ready(self) -> None:
         """Say that this process has loaded the application. It is all the same to us whether anybody still listens."""
@@ -127,6 +131,16 @@ class Master(Arbiter):  # type: ignore[misc]
 
     WORKER_BOOT_ERROR = APP_LOAD_ERROR = -1
 
+    def manage_workers(self) -> None:
+        """Start processes, as long as one may load the application.
+
+        The main loop calls it. In `child_exit` nothing can be raised: gunicorn 23 and older call that in a handler of signals, and
+        where that interrupts a call of Python's own, such as those after a fork, nobody gets it.
+        """
+        if self.app.boot.over:
+            raise HaltServer("the application does not load", Arbiter.APP_LOAD_ERROR)
+        super().manage_workers()
+
 
 class Server(BaseApplication):  # type: ignore[misc]
     """gunicorn, embedded as its documentation says ('Custom Application'): no configuration file, no GUNICORN_CMD_ARGS."""
@@ -135,7 +149,6 @@ class Server(BaseApplication):  # type: ignore[misc]
         self, package: AppPackage, failsafe: Union[Failsafe, AsyncFailsafe], boot: Boot, around: Sequence[str] = ()
     ) -> None:
         self.package, self.failsafe, self.boot, self.around = package, failsafe, boot, around
-        self.halted = False
         super().__init__()
 
     def run(self) -> None:
@@ -179,11 +192,8 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def child_exit(self, arbiter: Any, worker: Any) -> None:
         """A process ended. Where none has loaded the application others would not either; whoever says why is waited for."""
-        if self.boot.loaded or self.halted or not arbiter.LISTENERS:  # empty while stopping
-            return
-        if self.boot.tell("a process died while it loaded the application"):
-            self.halted = True
-            raise HaltServer("the application does not load", Arbiter.APP_LOAD_ERROR)
+        if arbiter.LISTENERS and not self.boot.loaded:  # there are none while it stops
+            self.boot.tell("a process died while it loaded the application")
 
     def post_worker_init(self, worker: Any) -> None:
         self.failsafe.post_worker_init(worker)

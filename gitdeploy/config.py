@@ -49,6 +49,11 @@ class Environment:
     default_app: str | None = None
     unit_test: bool = False
 
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """All that it needs, by name, each once: its nodes, its balancer, and the node that has its services."""
+        return tuple(dict.fromkeys(name for name in (*self.nodes, self.balancer, self.services) if name is not None))
+
     def meets(self, other: Environment) -> bool:
         """Whether there is a machine at which both answer, a node or a balancer: there a name can be only one's."""
         return bool({*self.nodes, self.balancer} & {*other.nodes, other.balancer} - {None})

@@ -80,8 +80,8 @@ def connect(call: LocalCall, provider: str) -> Cloud:
 
 
 def using(config: Config, name: str) -> list[str]:
-    """The environments that a node is in, or that it is the balancer of."""
-    return [one.name for one in config.environments.values() if name in one.nodes or name == one.balancer]
+    """The environments that need a node."""
+    return [one.name for one in config.environments.values() if name in one.machines]
 
 
 SPEC = LocalSpec("destroy-node", "destroy a machine at its provider, and forget it", arguments, run)

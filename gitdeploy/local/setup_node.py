@@ -61,14 +61,13 @@ def tell(call: LocalCall, name: str, failure: Failure) -> None:
 
 
 def machines(words: Sequence[str], settings: Config, fleet: Fleet) -> list[str]:
-    """The machines that `words` name, each once: nodes, or environments for their nodes and balancers. Raises Refused, NotFound."""
+    """The machines that `words` name, each once: nodes, or environments for all that they need. Raises Refused, NotFound."""
     found: list[str] = []
     for word in words:
         if word in fleet.names() or word not in settings.environments:
             found.append(fleet.get(word).name)
             continue
-        environment = settings.environments[word]
-        listed = [name for name in (*environment.nodes, environment.balancer) if name and name != EMBEDDED]
+        listed = [name for name in settings.environments[word].machines if name != EMBEDDED]
         if not listed:
             raise Refused(f"{quoted(word)} runs on this machine alone; list nodes for it in gitdeploy.yaml: `nodes:`")
         found += [fleet.get(name).name for name in listed]

@@ -166,9 +166,12 @@ def test_who_is_killed_while_he_says_why_lets_another_say_it(capfd):
     argv = [sys.executable, "-c", OTHER, f"/proc/{os.getpid()}/fd/{boot.file}", str(TOLD)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as other:
         assert other.stdout.readline() == b"\n"
-        assert not boot.tell("too early")
+        boot.tell("too early")
+        assert not boot.over
         other.kill()
-    assert boot.tell("why") and boot.tell("once is enough")
+    for text in ("why", "once is enough"):
+        boot.tell(text)
+        assert boot.over
     assert capfd.readouterr().err == "why\n"
     os.close(boot.file)
 
@@ -179,6 +182,24 @@ def test_a_process_that_dies_while_it_loads_ends_all(web, home, end):
     assert site.wait() == 4, site.output
     assert site.output.count("a process died while it loaded the application") == 1
     assert "Traceback" not in site.output
+
+
+LATE = "import os, time\nos.register_at_fork(after_in_parent=lambda: time.sleep(0.5))\n"
+
+
+def test_one_that_dies_during_a_call_after_a_fork_ends_all(web, home):
+    """After a fork there are calls of Python's own, such as logging's, and what is raised in them is said, and that is all.
+
+    The first process ends after the call for itself, and during the one for the second.
+    """
+    outside = written(home / "outside", {"sitecustomize.py": LATE})
+    app = written(
+        home / "app", {"app.yaml": YAML, "shop.py": "import os, time\ntime.sleep(0.7)\nos._exit(3)\n", "lib/x": ""}
+    )
+    site = web(app, processes=3, outside={"PYTHONPATH": str(outside)})
+    assert site.wait() == 4, site.output
+    assert site.output.count("a process died while it loaded the application") == 1
+    assert "ignored" not in site.output
 
 
 DIES_WHILE_IT_SAYS_WHY = """\

@@ -203,3 +203,13 @@ def test_environments_meet_at_a_node_or_a_balancer():
     assert one.meets(Environment("staging", ("web3",), balancer="lb1"))
     assert not one.meets(Environment("staging", ("web3",), balancer="lb2"))
     assert not Environment("production", ("web1",)).meets(Environment("staging", ("web3",)))
+
+
+def test_the_machines_of_an_environment():
+    assert Environment("production").machines == ("embedded",)
+    assert Environment("production", ("web1", "web2"), balancer="lb1", services="web1").machines == (
+        "web1",
+        "web2",
+        "lb1",
+    )
+    assert Environment("production", ("web1",), services="db1").machines == ("web1", "db1")

@@ -43,7 +43,7 @@ async def run(call: Call) -> int:
 def unknown(call: Call) -> set[str]:
     """The nodes that gitdeploy.yaml names and nobody has made."""
     environments = call.site.config.environments.values()
-    named = {name for one in environments for name in (*one.nodes, one.balancer, one.services) if name is not None}
+    named = {name for one in environments for name in one.machines}
     return named - set(call.site.fleet.names()) - {"embedded"}
 
 

@@ -18,7 +18,7 @@ def node(parser: argparse.ArgumentParser) -> None:
 
 async def show(call: Call) -> int:
     environments = call.site.config.environments.values()
-    used = {name for one in environments for name in (*one.nodes, *([one.balancer] if one.balancer else []))}
+    used = {name for one in environments for name in one.machines}
     names = sorted(used | set(call.site.fleet.names()))
     results: list[tuple[bool, Any]] = await DeferredList(
         [Deferred.fromCoroutine(row(call, name)) for name in names], consumeErrors=True
@@ -44,7 +44,7 @@ async def row(call: Call, name: str) -> dict[str, Any]:
     environments = call.site.config.environments.values()
     found: dict[str, Any] = {
         "node": name, "address": "-", "state": "not there", "setup": "-", "behind": [],
-        "environments": [one.name for one in environments if name in (*one.nodes, one.balancer)],
+        "environments": [one.name for one in environments if name in one.machines],
     }  # fmt: skip
     if name not in (*call.site.fleet.names(), "embedded"):
         found["state"] = f"not there; run: gitdeploy create-node {name}"

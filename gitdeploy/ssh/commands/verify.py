@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from buildless.processes import WEB
 
 from ...errors import GitdeployError
-from ...names import Place
+from ...names import Place, spell
 from ...nodes.node import Node
 from .call import Call, CommandSpec, as_json
 
@@ -43,7 +43,7 @@ async def run(call: Call) -> int:
 
 async def row(call: Call, place: Place, node: Node) -> dict[str, Any]:
     """What was found of one app on one node; `problems` is empty when all is as it should be."""
-    site, key = call.site, call.site.key(place)
+    site, key, app = call.site, call.site.key(place), spell(place, call.site.config.default_environment)
     found: dict[str, Any] = {"app": str(place), "node": node.name, "release": None, "commit": None, "problems": []}
     problems: list[str] = found["problems"]
     try:
@@ -63,9 +63,7 @@ async def row(call: Call, place: Place, node: Node) -> dict[str, Any]:
     found["release"], found["commit"] = answer["live"], answer["commit"]
     if wanted is None or answer["live"] is None or answer["commit"] != wanted:
         serves = f"{answer['live']} ({answer['commit'][:7]})" if answer["live"] else "nothing"
-        problems.append(
-            f"its ref names {(wanted or 'nothing')[:7]}, it serves {serves}; deploy it: redeploy {place.app}"
-        )
+        problems.append(f"its ref names {(wanted or 'nothing')[:7]}, it serves {serves}; deploy it: redeploy {app}")
         return found
     commit = repository.commit(wanted)
     if commit is None or answer["tree"] != commit.tree or answer["differs"]:
@@ -79,13 +77,13 @@ async def row(call: Call, place: Place, node: Node) -> dict[str, Any]:
     running = {one.type for one in processes if answer["live"] in one.serves and one.state == "running"}
     for name in sorted(wanted_types(record, site.counts(place)) - running):
         what = "no process" if name == WEB else f"no {name} process"
-        problems.append(f"{what} of {answer['live']} is running; start it: redeploy {place.app}")
+        problems.append(f"{what} of {answer['live']} is running; start it: redeploy {app}")
     problems += [f"{name} is not well: {said}" for name, said in services["services"].items() if said]
     recorded = [f"v{release.number}" for release in repository.releases(place.environment)][-1:]
     if recorded != [answer["live"]]:
         problems.append(
             f"the latest release on record is {(recorded or ['none'])[0]}, it serves {answer['live']};"
-            f" deploy it: redeploy {place.app}"
+            f" deploy it: redeploy {app}"
         )
     return found
 

@@ -110,12 +110,13 @@ def test_machines_that_are_not_marked_are_nobodys_business():
 def test_who_uses_a_node():
     config = Config(
         {
-            "production": Environment("production", ("web1",), balancer="lb1"),
+            "production": Environment("production", ("web1",), balancer="lb1", services="db1"),
             "staging": Environment("staging", ("web1",)),
         }
     )
     assert destroy_node.using(config, "web1") == ["production", "staging"]
-    assert destroy_node.using(config, "lb1") == ["production"] and destroy_node.using(config, "web2") == []
+    assert destroy_node.using(config, "lb1") == destroy_node.using(config, "db1") == ["production"]
+    assert destroy_node.using(config, "web2") == []
 
 
 def test_what_is_refused_before_anything_is_asked(tmp_path):

@@ -90,9 +90,9 @@ class FakeSite:
         yield node
 
 
-def problems(node, latest=3):
+def problems(node, latest=3, place=SHOP):
     found = []
-    Deferred.fromCoroutine(row(SimpleNamespace(site=FakeSite(latest)), SHOP, node)).addCallback(found.append)
+    Deferred.fromCoroutine(row(SimpleNamespace(site=FakeSite(latest)), place, node)).addCallback(found.append)
     return found[0]["problems"]
 
 
@@ -130,3 +130,10 @@ def test_record_and_node_must_agree():
     assert problems(FakeNode(), latest=4) == [
         "the latest release on record is v4, it serves v3; deploy it: redeploy shop"
     ]
+
+
+def test_what_to_do_is_for_the_environment_that_was_looked_at():
+    staging = Place("shop", "staging")
+    for node, latest in ((FakeNode(live=None, commit=None), 3), (FakeNode(processes=()), 3), (FakeNode(), 4)):
+        [problem] = problems(node, latest, staging)
+        assert problem.endswith(" it: redeploy staging/shop")
