@@ -21,7 +21,7 @@ from ..errors import CommandFailed, Refused
 from ..git.tree import Tree
 from ..nodes.node import Node
 from ..text import count, size
-from . import stages
+from . import apt, stages
 from .report import Report
 from .site import Site
 from .stages import Delivery, Plan
@@ -171,7 +171,8 @@ class OnNode:
         if self.missing:
             limit = self.limits.step
             answers = [*(ANSWERS if self.plan.mail else ()), *description.deb_answers]
-            await self.session.call("install", limit, self.say, debs=self.missing, answers=answers, timeout=limit)
+            with apt.followed(self.report, self.node.name, self.say, self.progress) as hear:
+                await self.session.call("install", limit, hear, debs=self.missing, answers=answers, timeout=limit)
             self.say(f"{count(len(self.missing), 'Debian package')} installed: {' '.join(self.missing)}")
         if description.pip and self.plan.runs:
             self.fresh()

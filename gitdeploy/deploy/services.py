@@ -15,8 +15,9 @@ from ..config import EMBEDDED, Environment
 from ..errors import GitdeployError, Refused
 from ..names import Place
 from ..nodes.node import Say
+from . import apt
 from .onnodes import OnNodes
-from .report import Report
+from .report import Progress, Report
 from .site import Site
 from .stages import Plan
 
@@ -117,7 +118,8 @@ async def provide(site: Site, plan: Plan, nodes: OnNodes, report: Report, had: C
             begun = True
         report.detail(f"{name}: {text}")
 
-    answer = await ask(site, name, nodes, request, say)
+    with apt.followed(report, name, say, Progress(report).of(name)) as hear:
+        answer = await ask(site, name, nodes, request, hear)
     for one, told in answer.items():
         if told["new"]:
             say(f"{one} is there")
@@ -140,7 +142,10 @@ async def change(site: Site, plan: Plan, nodes: OnNodes, report: Report) -> None
     report.step(f"Changing {', '.join(plan.waiting)}")
     wanted = {**request, "services": [one.request() for one in plan.services if one.service in plan.waiting]}
     try:
-        await ask(site, name, nodes, {**wanted, "live": True}, lambda text: report.detail(f"{name}: {text}"))
+        with apt.followed(
+            report, name, lambda text: report.detail(f"{name}: {text}"), Progress(report).of(name)
+        ) as hear:
+            await ask(site, name, nodes, {**wanted, "live": True}, hear)
     except GitdeployError as error:
         report.error(f"{', '.join(plan.waiting)}: {error}; look at it on {name}, where it is tried again")
         nodes.behind.add(name)
