@@ -66,7 +66,8 @@ def start(layout: Layout, app: str, *, release: str, timeout: float) -> Answer:
     what = "the application" if ended.kind == WEB else ended.kind
     if failure == "late":
         raise NodeError(f"{what} did not start within {timeout:g} s", *lines)
-    raise NodeError(f"{what} does not start: {journal.last_words(lines, ended.status)}", *lines)
+    words, shown = journal.explained(f"{what} does not start", lines, ended.status)
+    raise NodeError(words, *shown)
 
 
 def output(layout: Layout, app: str, *, release: str) -> Answer:

@@ -14,7 +14,7 @@ from twisted.internet import protocol
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.python.failure import Failure
 
-from buildless.node.journal import last_words
+from buildless.node.journal import explained
 from buildless.processes import WEB
 
 from ..errors import Refused
@@ -166,8 +166,9 @@ class Instance(protocol.ProcessProtocol):
             self.finish()
         elif self.booted is not None:
             booted, self.booted = self.booted, None
-            words = f"{self.program.what} does not start: {self.last_words(status)}"
-            booted.errback(Failure(Refused(words, *self.tail)))
+            ended = f"ended with exit code {status}"
+            words, lines = explained(f"{self.program.what} does not start", [*self.tail], ended)
+            booted.errback(Failure(Refused(words, *lines)))
         else:
             self.restart(status)
 
@@ -179,10 +180,6 @@ class Instance(protocol.ProcessProtocol):
         self.restarts += 1
         self.write(f"ended with exit code {status}; starting it again")
         self.timer = self.reactor.callLater(min(5.0, RESTART_DELAY * self.crashes), self.spawn)
-
-    def last_words(self, status: int) -> str:
-        """The line of the output that says most likely why it ended."""
-        return last_words(self.tail, f"ended with exit code {status}")
 
     # Requests, and the end.
 
