@@ -34,20 +34,22 @@ def last_words(lines: Iterable[str], status: str) -> str:
     return STAMP.sub("", (errors or written or [f"it {status} and said nothing"])[-1].strip())
 
 
-def explained(what: str, lines: Sequence[str], status: str) -> Tuple[str, List[str]]:
-    """What to say of a start that failed, and the lines to show with it: those that do not say the same. A traceback stays whole.
+def explained(lines: Sequence[str], status: str) -> Tuple[str, List[str]]:
+    """Why a process ended, as `last_words` says, and the lines to show with it: what says the same is left out.
 
-    >>> explained("web does not start", ["Traceback ...", "  x", "ValueError: no", "shop:app cannot be loaded: ValueError: no"], "")
-    ('web does not start: shop:app cannot be loaded: ValueError: no', ['Traceback ...', '  x', 'ValueError: no'])
-    >>> explained("web does not start", ["Traceback ...", "  x", "ValueError: no"], "")
-    ('web does not start: ValueError: no', ['Traceback ...', '  x', 'ValueError: no'])
-    >>> explained("web does not start", ["web cannot be run: no such file"], "ended")
-    ('web does not start: web cannot be run: no such file', [])
+    A traceback stays whole.
+
+    >>> explained(["Traceback ...", "  x", "ValueError: no", "shop:app cannot be loaded: ValueError: no"], "")
+    ('shop:app cannot be loaded: ValueError: no', ['Traceback ...', '  x', 'ValueError: no'])
+    >>> explained(["Traceback ...", "  x", "ValueError: no"], "")
+    ('ValueError: no', ['Traceback ...', '  x', 'ValueError: no'])
+    >>> explained(["web cannot be run: no such file"], "ended")
+    ('web cannot be run: no such file', [])
     """
     reason = last_words(lines, status)
     of_traceback = [before.startswith((" ", "Traceback")) for before in ["", *lines]]
     shown = [line for line, ends in zip(lines, of_traceback) if ends or STAMP.sub("", line.strip()) != reason]
-    return f"{what}: {reason}", shown
+    return reason, shown
 
 
 def entries(text: str) -> List[Dict[str, Any]]:
