@@ -20,7 +20,7 @@ from buildless.values import split_location
 from ..errors import CommandFailed, Refused
 from ..git.tree import Tree
 from ..nodes.node import Node
-from ..text import count, size
+from ..text import count, readable, size
 from . import apt, stages
 from .report import Report
 from .site import Site
@@ -233,7 +233,7 @@ class OnNode:
         problem = stages.unhealthy(answer.status, path, asked=plan.description.ping is not None)
         if problem:
             output = await self.session.output(plan.key, plan.release)
-            raise Refused(problem, *answer.body.splitlines()[:20], *output)
+            raise Refused(problem, *readable(answer.body)[:20], *output)
         self.say(f"{path} answered {answer.status} in {answer.seconds:.2f} s")
 
     async def unhold(self, counts: Mapping[str, int]) -> None:

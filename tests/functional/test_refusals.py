@@ -127,6 +127,7 @@ def test_an_application_that_raises_at_its_check(shop: App) -> None:
         "It raises", {"hello.py": "def application(environ, start_response):\n    raise ValueError('no apples')\n"}
     )
     push = refused(shop, "/ answered 500")
+    assert push.err.count("Internal Server Error") == 1 and "<html>" not in push.err
     assert "ValueError: no apples" in push.err
 
 
