@@ -85,8 +85,9 @@ def stop(layout: Layout, app: str, *, release: str) -> Answer:
         raise NodeError(f"{release} of {app} is live; deploy another release before it is stopped")
     serving = releases.serving(home, release)
     others = {releases.serving(home, other) for other in releases.names(home) if other != release}
-    if serving is not None and serving not in others:
-        systemd.kill(app, [serving])
+    if serving is None or serving in others:
+        return {}
+    systemd.kill(app, [serving])
     if (live := releases.record(home, home.live_release())) is not None:
         units.install(home, live)
     return {}
