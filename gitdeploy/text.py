@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentTypeError
+from html import unescape
 
 CONTROL = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor (ECMA-48 5.4)
@@ -12,10 +13,24 @@ CONTROL = re.compile(
     r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 )
 
+UNSEEN = re.compile(r"<(style|script)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", re.DOTALL | re.IGNORECASE)
+BLOCK = re.compile(r"</?(?:br|p|div|h[1-6]|li|tr|title|pre|head|body)\b[^>]*(?:>|\Z)", re.IGNORECASE)
+TAG = re.compile(r"<[/!a-z][^>]*(?:>|\Z)", re.IGNORECASE)
+
 
 def plain(text: str) -> str:
     """`text` without control sequences; tabs stay, a carriage return is a new line."""
     return CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def readable(body: str) -> list[str]:
+    """The lines of an answer that say something; of an HTML page its words. What is cut off in the middle is fine."""
+    if body.lstrip()[:1] != "<":
+        return body.splitlines()
+    lines = [
+        " ".join(line.split()) for line in unescape(TAG.sub("", BLOCK.sub("\n", UNSEEN.sub("", body)))).splitlines()
+    ]
+    return list(dict.fromkeys(line for line in lines if line))
 
 
 def size(count: int) -> str:

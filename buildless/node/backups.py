@@ -27,8 +27,13 @@ MOST = 1 << 20  # bytes of one piece
 Answer = Dict[str, Any]
 
 
-def backup(layout: Layout, app: str, *, services: List[str], about: Mapping[str, Any], keep: bool) -> Answer:
-    """Make a backup of these services, or of all. With `keep` it stays here, and only the latest of those do."""
+def backup(
+    layout: Layout, app: str, *, services: List[str], about: Mapping[str, Any], keep: bool, since: float | None = None
+) -> Answer:
+    """Make a backup of these services, or of all. With `keep` it stays here, as only the latest of those do.
+
+    The first one after `since`, POSIX seconds, stays, too: when what is live went live, and each attempt after that has made one.
+    """
     home = layout.app(app)
     chosen = holding(home, services)
     home.make_backups()
@@ -44,6 +49,8 @@ def backup(layout: Layout, app: str, *, services: List[str], about: Mapping[str,
         new.rename(home.backup(name))
     finally:
         new.unlink(missing_ok=True)
+    if keep:
+        rotate(home, since)
     return {"file": name, "size": size, "services": manifest["services"]}
 
 
@@ -183,13 +190,20 @@ def kept_here(home: AppLayout) -> List[Path]:
     return sorted(home.backups.glob("[0-9]*.backup"), key=lambda path: path.stem)
 
 
-def tidy(home: AppLayout) -> None:
-    """Remove all but the latest of what is kept (one more is about to be made), and what nobody came back for."""
+def rotate(home: AppLayout, since: float | None) -> None:
+    """Remove all but the latest of what is kept, and the first one after `since`."""
     kept = kept_here(home)
-    left = [*home.backups.glob("sent-*.backup"), *home.backups.glob("got-*.backup"), *home.backups.glob(".*.new")]
-    old = [path for path in left if path.stat().st_mtime < time.time() - STALE]
-    for path in [*kept[: max(0, len(kept) - KEPT + 1)], *old]:
-        path.unlink(missing_ok=True)
+    first = next((path for path in kept if since is not None and path.stem >= stamp(since)), None)
+    for path in kept[:-KEPT]:
+        if path != first:
+            path.unlink(missing_ok=True)
+
+
+def tidy(home: AppLayout) -> None:
+    """Remove what nobody came back for."""
+    for path in [*home.backups.glob("sent-*.backup"), *home.backups.glob("got-*.backup"), *home.backups.glob(".*.new")]:
+        if path.stat().st_mtime < time.time() - STALE:
+            path.unlink(missing_ok=True)
 
 
 BACKUP_VERBS = {

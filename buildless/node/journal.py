@@ -8,7 +8,7 @@ import re
 import select
 import subprocess
 from datetime import datetime, timezone
-from typing import Any, Dict, Generator, Iterable, List, Tuple
+from typing import Any, Dict, Generator, Iterable, List, Sequence, Tuple
 
 from buildless.errors import NodeError
 from buildless.node import systemd
@@ -32,6 +32,24 @@ def last_words(lines: Iterable[str], status: str) -> str:
     written = [line for line in lines if line.strip()]
     errors = [line for line in written if ERROR.match(line)]
     return STAMP.sub("", (errors or written or [f"it {status} and said nothing"])[-1].strip())
+
+
+def explained(lines: Sequence[str], status: str) -> Tuple[str, List[str]]:
+    """Why a process ended, as `last_words` says, and the lines to show with it: what says the same is left out.
+
+    A traceback stays whole.
+
+    >>> explained(["Traceback ...", "  x", "ValueError: no", "shop:app cannot be loaded: ValueError: no"], "")
+    ('shop:app cannot be loaded: ValueError: no', ['Traceback ...', '  x', 'ValueError: no'])
+    >>> explained(["Traceback ...", "  x", "ValueError: no"], "")
+    ('ValueError: no', ['Traceback ...', '  x', 'ValueError: no'])
+    >>> explained(["web cannot be run: no such file"], "ended")
+    ('web cannot be run: no such file', [])
+    """
+    reason = last_words(lines, status)
+    of_traceback = [before.startswith((" ", "Traceback")) for before in ["", *lines]]
+    shown = [line for line, ends in zip(lines, of_traceback) if ends or STAMP.sub("", line.strip()) != reason]
+    return reason, shown
 
 
 def entries(text: str) -> List[Dict[str, Any]]:

@@ -66,7 +66,8 @@ def start(layout: Layout, app: str, *, release: str, timeout: float) -> Answer:
     what = "the application" if ended.kind == WEB else ended.kind
     if failure == "late":
         raise NodeError(f"{what} did not start within {timeout:g} s", *lines)
-    raise NodeError(f"{what} does not start: {journal.last_words(lines, ended.status)}", *lines)
+    why, shown = journal.explained(lines, ended.status)
+    raise NodeError(f"{what} does not start: {why}", *shown)
 
 
 def output(layout: Layout, app: str, *, release: str) -> Answer:
@@ -84,8 +85,9 @@ def stop(layout: Layout, app: str, *, release: str) -> Answer:
         raise NodeError(f"{release} of {app} is live; deploy another release before it is stopped")
     serving = releases.serving(home, release)
     others = {releases.serving(home, other) for other in releases.names(home) if other != release}
-    if serving is not None and serving not in others:
-        systemd.kill(app, [serving])
+    if serving is None or serving in others:
+        return {}
+    systemd.kill(app, [serving])
     if (live := releases.record(home, home.live_release())) is not None:
         units.install(home, live)
     return {}
@@ -133,12 +135,8 @@ def steady(layout: Layout, app: str, *, seconds: float) -> Answer:
         for unit in systemd.services(app):
             name = name_of(app, unit)
             if name in wanted and unit.kind not in problems and (unit.restarts or unit.state in ("restarting", "down")):
-                lines = journal.tail([name], LINES)
-                problems[unit.kind] = {
-                    "worker": unit.kind,
-                    "why": journal.last_words(lines, unit.status),
-                    "lines": lines,
-                }
+                why, lines = journal.explained(journal.tail([name], LINES), unit.status)
+                problems[unit.kind] = {"worker": unit.kind, "why": why, "lines": lines}
     return {"problems": list(problems.values())}
 
 

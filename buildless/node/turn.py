@@ -101,17 +101,21 @@ def tell(pid: int, told: int, number: int) -> int:
 
 
 def end_with_asker() -> None:
-    """From now on this process ends when its standard input does, also in the middle of a verb, and with what that has started."""
+    """From now on this process ends when its standard input does, also in the middle of a verb, and with what that has started.
+
+    It does so, too, when nobody has the other end of its standard output: where whoever asked is gone sshd closes that at once, but
+    standard input only after all that is queued for it, of which a command may read nothing.
+    """
 
     def end(number: int, frame: object) -> None:
         raise SystemExit(128 + number)  # not a sudden end: what runs a command ends it
 
     def watch() -> None:
-        hung_up = select.poll()
-        hung_up.register(
-            0, select.POLLRDHUP
-        )  # with POLLHUP, which is always told; not POLLIN: that is the next request
-        while not any(event & (select.POLLHUP | select.POLLRDHUP) for _, event in hung_up.poll()):
+        gone = select.poll()
+        # POLLHUP and POLLERR are always told; not POLLIN: that is the next request
+        gone.register(0, select.POLLRDHUP)
+        gone.register(1, 0)  # POLLERR, of a pipe
+        while not any(event & (select.POLLHUP | select.POLLRDHUP | select.POLLERR) for _, event in gone.poll()):
             time.sleep(1)
         time.sleep(AT_EASE)
         signal.pthread_kill(main, signal.SIGTERM)

@@ -51,16 +51,19 @@ class Data:
     async def call(self, verb: str, limit: float | None = None, **request: Any) -> dict[str, Any]:
         return await self.session.call(verb, limit or self.site.config.limits.step, app=self.key, **request)
 
-    async def backup(self, services: tuple[str, ...] = (), *, keep: bool = False) -> dict[str, Any]:
+    async def backup(
+        self, services: tuple[str, ...] = (), *, keep: bool = False, since: float | None = None
+    ) -> dict[str, Any]:
         """Have a backup made, of all services if none is named: its `file`, `size` and `services`. With `keep` it stays there.
 
+        Of earlier ones only the latest stay then, and the first one after `since` (POSIX seconds).
         Whoever calls has the turn of the place.
         """
         chosen = services or self.services
         if not chosen:
             raise NotFound(f"{self.place} has no service that keeps anything; there is nothing to back up")
         about = {"app": self.place.app, "environment": self.place.environment}
-        return await self.call("backup", LONG, services=list(chosen), about=about, keep=keep)
+        return await self.call("backup", LONG, services=list(chosen), about=about, keep=keep, since=since)
 
     async def pieces(self, file: str) -> AsyncIterator[bytes]:
         """All of a backup."""
@@ -195,7 +198,7 @@ async def there(site: Site, place: Place) -> dict[Node, list[str]]:
 
 
 async def keep(site: Site, place: Place, say: Say, services: Sequence[str], node: Node | None = None) -> str | None:
-    """Have a backup of all that these services keep made; `node` as for `keeping`.
+    """Have a backup made of all that these services keep; `node` as for `keeping`. The first since what is live went live stays.
 
     It stays on their node; says that, and returns its name. For who changes data next, and has the turn of the place. None where
     there is nothing that keeps anything.
@@ -203,7 +206,8 @@ async def keep(site: Site, place: Place, say: Say, services: Sequence[str], node
     if not any(service.find(name).keeps for name in services):
         return None
     async with keeping(site, place, services, node) as data:
-        made = await data.backup(keep=True)
+        latest = site.repository(place.app).releases(place.environment, 1)
+        made = await data.backup(keep=True, since=latest[0].time if latest else None)
     file: str = made["file"]
     what = ", ".join(one["service"] for one in made["services"])
     say(f"{data.node.name}: {what} kept as {file} ({size(made['size'])})")

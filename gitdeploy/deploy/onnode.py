@@ -20,8 +20,8 @@ from buildless.values import split_location
 from ..errors import CommandFailed, Refused
 from ..git.tree import Tree
 from ..nodes.node import Node
-from ..text import count, size
-from . import stages
+from ..text import count, readable, size
+from . import apt, stages
 from .report import Report
 from .site import Site
 from .stages import Delivery, Plan
@@ -171,7 +171,8 @@ class OnNode:
         if self.missing:
             limit = self.limits.step
             answers = [*(ANSWERS if self.plan.mail else ()), *description.deb_answers]
-            await self.session.call("install", limit, self.say, debs=self.missing, answers=answers, timeout=limit)
+            with apt.followed(self.report, self.node.name, self.say, self.progress) as hear:
+                await self.session.call("install", limit, hear, debs=self.missing, answers=answers, timeout=limit)
             self.say(f"{count(len(self.missing), 'Debian package')} installed: {' '.join(self.missing)}")
         if description.pip and self.plan.runs:
             self.fresh()
@@ -232,7 +233,7 @@ class OnNode:
         problem = stages.unhealthy(answer.status, path, asked=plan.description.ping is not None)
         if problem:
             output = await self.session.output(plan.key, plan.release)
-            raise Refused(problem, *answer.body.splitlines()[:20], *output)
+            raise Refused(problem, *readable(answer.body)[:20], *output)
         self.say(f"{path} answered {answer.status} in {answer.seconds:.2f} s")
 
     async def unhold(self, counts: Mapping[str, int]) -> None:

@@ -35,9 +35,12 @@ class Report:
         return text
 
     def line(self, text: str) -> None:
-        text = self.hide(plain(text))
-        self.keep(text)
-        self.sink(text.encode() + b"\n")
+        self.keep(self.hide(plain(text)))
+        self.show(text)
+
+    def show(self, text: str) -> None:
+        """A line for the pusher that is kept already."""
+        self.sink(self.hide(plain(text)).encode() + b"\n")
 
     def step(self, text: str) -> None:
         self.line(f"-----> {text}")
@@ -53,8 +56,9 @@ class Report:
             self.line(f" !     {row}")
 
     def note(self, text: str) -> None:
-        """A detail that the pusher does not wait for; it is kept all the same."""
-        self.keep(plain(f"       {text}"))
+        """A detail that the pusher does not see; it is kept all the same."""
+        for row in plain(text).split("\n"):
+            self.keep(self.hide(f"       {row}"))
 
     def progress(self, text: str) -> None:
         """Show `text` in place of the progress before it; it is not kept. (git clears the line after a carriage return.)"""

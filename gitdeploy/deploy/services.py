@@ -16,8 +16,9 @@ from ..config import EMBEDDED, Environment
 from ..errors import GitdeployError, Refused
 from ..names import Place
 from ..nodes.node import Say
+from . import apt
 from .onnodes import OnNodes
-from .report import Report
+from .report import Progress, Report
 from .site import Site
 from .stages import Plan
 
@@ -119,7 +120,8 @@ async def provide(site: Site, plan: Plan, nodes: OnNodes, report: Report, had: C
             begun = True
         report.detail(f"{name}: {text}")
 
-    answer = (await ask(site, name, nodes, request, say))["services"]
+    with apt.followed(report, name, say, Progress(report).of(name)) as hear:
+        answer = (await ask(site, name, nodes, request, hear))["services"]
     for one, told in answer.items():
         if told["new"]:
             say(f"{one} is there")
@@ -144,7 +146,9 @@ async def change(site: Site, plan: Plan, nodes: OnNodes, report: Report) -> None
     try:
         if plan.waiting:
             report.step(f"Changing {', '.join(plan.waiting)}")
-            await ask(site, name, nodes, {**wanted, "live": True}, lambda text: report.detail(f"{name}: {text}"))
+            say, progress = (lambda text: report.detail(f"{name}: {text}")), Progress(report).of(name)
+            with apt.followed(report, name, say, progress) as hear:
+                await ask(site, name, nodes, {**wanted, "live": True}, hear)
         if plan.new:
             await ask(site, name, nodes, {"app": plan.key, "services": plan.new}, verb="used")
     except GitdeployError as error:

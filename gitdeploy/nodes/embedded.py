@@ -16,7 +16,6 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from buildless.node import kinds
-from buildless.node.journal import last_words
 from buildless.node.layout import Layout
 from buildless.processes import WEB
 
@@ -200,7 +199,7 @@ class EmbeddedNode:
         await deferLater(self.reactor, seconds)
         crew = self.crews.get((key, self.live(key) or ""))
         failing = crew.unsteady() if crew is not None else {}
-        return [Unsteady(kind, last_words(one.tail, "ended"), tuple(one.tail)) for kind, one in failing.items()]
+        return [Unsteady(kind, *one.why()) for kind, one in failing.items()]
 
     async def retire(self, key: str, live: str, keep: int, linger: float) -> None:
         """Stop what is not live, in the background: each crew when it has answered what it accepted."""

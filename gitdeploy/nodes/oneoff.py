@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet import protocol
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.internet.error import ConnectionDone, ProcessExitedAlready
+from twisted.internet.error import ProcessExitedAlready
 from twisted.python.failure import Failure
 
 from buildless.node.stream import DATA, END, ROWS_AND_COLUMNS, SIZE, frame
@@ -111,10 +111,7 @@ class OneOff(protocol.ProcessProtocol):
         """Nobody wants it any more."""
         self.out = self.err = lambda data: None
         self.pause(False)
-        if 0 in self.transport.pipes:
-            # closeStdin() would wait until the command has read what there is, and it may read nothing
-            self.transport.pipes[0].connectionLost(Failure(ConnectionDone()))
-        self.limit()
+        self.interrupt()  # closeStdin() would wait until the command has read what there is, and it may read nothing
 
     def interrupt(self) -> None:
         """It may not go on; whoever waits for it is told, as of a command that SIGTERM has ended."""

@@ -14,7 +14,7 @@ from twisted.internet import protocol
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.python.failure import Failure
 
-from buildless.node.journal import last_words
+from buildless.node.journal import explained
 from buildless.processes import WEB
 
 from ..errors import Refused
@@ -81,6 +81,8 @@ class Instance(protocol.ProcessProtocol):
         self.crashes = 0  # ends in a row, each soon after the start
         self.since: float = reactor.seconds()
         self.tail: deque[str] = deque(maxlen=TAIL)
+        self.said: deque[str] = deque(maxlen=TAIL)  # since the latest start
+        self.last: tuple[str, ...] = ()  # what it wrote between the start and the end before that
         self.partial = {1: b"", 2: b"", 4: b""}
         self.ready: set[str] = set()
         self.booted: Deferred[None] | None = None
@@ -140,6 +142,7 @@ class Instance(protocol.ProcessProtocol):
                 self.worker_ready(text)
             else:
                 self.tail.append(text)
+                self.said.append(text)
                 self.write(text)
 
     def worker_ready(self, text: str) -> None:
@@ -166,8 +169,8 @@ class Instance(protocol.ProcessProtocol):
             self.finish()
         elif self.booted is not None:
             booted, self.booted = self.booted, None
-            words = f"{self.program.what} does not start: {self.last_words(status)}"
-            booted.errback(Failure(Refused(words, *self.tail)))
+            why, lines = explained([*self.tail], f"ended with exit code {status}")
+            booted.errback(Failure(Refused(f"{self.program.what} does not start: {why}", *lines)))
         else:
             self.restart(status)
 
@@ -177,12 +180,15 @@ class Instance(protocol.ProcessProtocol):
         self.crashes = 1 if healthy else self.crashes + 1
         self.state = "down" if self.crashes > CRASHES else "restarting"
         self.restarts += 1
+        self.last = tuple(self.said)
+        self.said.clear()
         self.write(f"ended with exit code {status}; starting it again")
         self.timer = self.reactor.callLater(min(5.0, RESTART_DELAY * self.crashes), self.spawn)
 
-    def last_words(self, status: int) -> str:
-        """The line of the output that says most likely why it ended."""
-        return last_words(self.tail, f"ended with exit code {status}")
+    def why(self) -> tuple[str, tuple[str, ...]]:
+        """Why it was started again, and what it wrote before."""
+        reason, lines = explained(self.last, "ended")
+        return reason, tuple(lines)
 
     # Requests, and the end.
 

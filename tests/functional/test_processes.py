@@ -118,6 +118,7 @@ def test_a_worker_that_does_not_stay_up_is_told_of_and_is_down(shop: App) -> Non
     shop.commit("Fail", {**files, "bin/work.py": "raise SystemExit('no queue here')\n"})
     done = shop.push().ok()
     assert "worker does not stay up: no queue here" in done.text
+    assert done.text.count("no queue here") == 1
     assert shop.says() == "one"
     eventually("it is down", lambda: ("worker", "down") in processes(shop), 30)
 

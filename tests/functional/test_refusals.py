@@ -84,6 +84,12 @@ def test_an_application_that_does_not_import(shop: App) -> None:
     push = refused(shop, "No module named 'plums'")
     assert "Traceback (most recent call last)" in push.err
     assert 'hello.py", line 1' in push.err
+    shown = [line for line in push.err.splitlines() if line.startswith("remote: ") and "'plums'" in line]
+    assert [line.removeprefix("remote: ").strip() for line in shown] == [
+        "ModuleNotFoundError: No module named 'plums'",
+        "!     the application does not start: hello:application cannot be loaded: ModuleNotFoundError: No module named 'plums'; "
+        "put it in the tree and its directory in `paths:`, or name the package that has it under `deb:`",
+    ]
 
 
 def test_an_application_without_the_object(shop: App) -> None:
@@ -121,6 +127,7 @@ def test_an_application_that_raises_at_its_check(shop: App) -> None:
         "It raises", {"hello.py": "def application(environ, start_response):\n    raise ValueError('no apples')\n"}
     )
     push = refused(shop, "/ answered 500")
+    assert push.err.count("Internal Server Error") == 1 and "<html>" not in push.err
     assert "ValueError: no apples" in push.err
 
 

@@ -4,7 +4,7 @@ from argparse import ArgumentTypeError
 
 import pytest
 
-from gitdeploy.text import count, plain, seconds, size, whole
+from gitdeploy.text import count, plain, readable, seconds, size, whole
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,25 @@ from gitdeploy.text import count, plain, seconds, size, whole
 )
 def test_control_sequences_do_not_reach_a_terminal(wild, tame):
     assert plain(wild) == tame
+
+
+@pytest.mark.parametrize(
+    ("body", "lines"),
+    [
+        ("the till\n  is locked", ["the till", "  is locked"]),
+        ('{"till": "locked"}', ['{"till": "locked"}']),
+        ("", []),
+        (
+            "<html>\n  <head>\n    <title>Internal Server Error</title>\n  </head>\n  <body>\n"
+            "    <h1><p>Internal Server Error</p></h1>\n    \n  </body>\n</html>\n",
+            ["Internal Server Error"],
+        ),
+        ("<!doctype html><style>p { a: b }</style><p class=x>a &lt; <b>b</b><br>c<!-- d --><script>e", ["a < b", "c"]),
+        ("<p>cut <a href=", ["cut"]),
+    ],
+)
+def test_of_a_page_only_its_words_are_shown(body, lines):
+    assert readable(body) == lines
 
 
 def test_numbers_for_people():

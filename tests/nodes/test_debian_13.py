@@ -9,6 +9,7 @@ import pytest
 
 from ..functional.session import Server, hello, remove
 from .load import Load
+from .test_run import lose_who_sends
 from .visitor import get, says
 
 SETTINGS = """\
@@ -77,3 +78,11 @@ def test_php(server, trixie):
     page.commit("Say", {"app.yaml": "platform: php\nstatic: public\n", "public/index.php": "<?php echo PHP_VERSION;"})
     page.push().ok()
     assert get(trixie, "page.localhost").text.startswith("8.4")
+
+
+@pytest.mark.parametrize(("option", "number"), [("-T", 4006), ("-tt", 4007)])
+def test_a_command_that_reads_nothing_ends_with_the_one_who_asked(server, trixie, running, option, number):
+    stall = server.app(f"stall{number}")
+    stall.commit("Sell figs", hello("figs"))
+    stall.push().ok()
+    lose_who_sends(server, stall, [trixie], running, option, number)

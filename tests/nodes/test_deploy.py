@@ -101,6 +101,8 @@ def test_a_failure_on_all_nodes_is_said_once(shop, web):
     [error] = errors(done)
     assert error.startswith("web1, web2: the application does not start: hello:application cannot be loaded: ")
     assert done.refused("web1, web2: the application does not start")
+    told = [line for line in lines(done) if "'plums'" in line]
+    assert told == ["       web1: ModuleNotFoundError: No module named 'plums'", f" !     {error}"]
 
 
 def test_two_environments_of_an_app_are_two_apps_on_a_node(shop, web):

@@ -1,4 +1,4 @@
-"""Debian packages that an app asks for, on real nodes: installed with apt's own words, or refused with them."""
+"""Debian packages that an app asks for, on real nodes: installed in a few lines, or refused with apt's own words."""
 
 from __future__ import annotations
 
@@ -44,7 +44,12 @@ def test_what_is_missing_is_installed_and_what_is_there_costs_no_apt(shop, web):
     assert [says(node, shop) for node in web] == ["<p><em>apples</em></p>"] * 2
     for node in web:
         assert f"       {node.name}: 1 Debian package installed: python3-markdown" in told
-        assert any(line.startswith(f"       {node.name}: Setting up python3-markdown (") for line in told)
+        assert any(
+            line.startswith(f"       {node.name}: installing 1 Debian package: python3-markdown") for line in told
+        )
+        assert "Setting up" not in done.text
+    kept = shop.server.ssh("deploys", shop.name, "d1").ok().out
+    assert all(f"       {node.name}: Setting up python3-markdown (" in kept for node in web)
     shop.commit("Write more of it", {"more.txt": ""})
     done = shop.push().ok()
     assert "Installing" not in done.text
@@ -79,6 +84,11 @@ def test_a_package_that_does_not_exist_is_refused_with_apts_own_words(shop, web)
         "web1, web2: apt: Unable to locate package python3-nonsense; change deb in app.yaml, or the package sources of the node"
     ]
     assert done.refused("web1, web2: apt: Unable to locate package python3-nonsense")
+    told = lines(done)
+    assert all(
+        told.count(f"       {name}: E: Unable to locate package python3-nonsense") == 1 for name in ("web1", "web2")
+    )
+    assert "       web1: Building dependency tree..." in told
     assert [says(node, shop) for node in web] == ["apples", "apples"]
 
 

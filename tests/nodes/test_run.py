@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -108,6 +110,21 @@ def sleeps(node: Node, seconds: int) -> bool:
     return bool(node.ssh("pgrep", "-f", f"sleep {seconds}", check=False).strip())
 
 
+def lose_who_sends(
+    server: Server, app: App, nodes: list[Node], running: Callable[[Running], Running], option: str, number: int
+) -> None:
+    """Kill somebody's ssh while megabytes wait for a command that reads nothing, but sleeps so many seconds: it ends before."""
+    argv = alice(server).argv("run", app.name, "sleep", str(number), options=[option])
+    with tempfile.TemporaryFile() as file:
+        file.write(b"plums\n" * 4_000_000)
+        file.seek(0)
+        one = running(Running(argv, server.env, server.user, file.fileno()))
+        eventually("it runs", lambda: any(sleeps(node, number) for node in nodes))
+        eventually("much has been sent", lambda: os.lseek(file.fileno(), 0, os.SEEK_CUR) > 1 << 20)
+        one.interrupt(signal.SIGKILL)
+    eventually("nothing of it is left", lambda: not any(sleeps(node, number) or units(node) for node in nodes))
+
+
 def test_the_environment_the_streams_and_the_exit_status(server: Server, app: App, web: list[Node]) -> None:
     person = alice(server)
     done = person.ssh("run", "toolbox", "bin/show.py", "'a  b'", "'$HOME'", "'%i'")
@@ -166,6 +183,13 @@ def test_it_ends_with_the_one_who_asked(
     assert any(sleeps(node, number) for node in web)
     one.interrupt(signal.SIGINT if way == "Ctrl-C" else signal.SIGKILL)
     eventually("nothing of it is left", lambda: not any(sleeps(node, number) or units(node) for node in web))
+
+
+@pytest.mark.parametrize(("option", "number"), [("-T", 4004), ("-tt", 4005)])
+def test_it_ends_so_even_if_it_reads_nothing(
+    server: Server, app: App, web: list[Node], running: Callable[[Running], Running], option: str, number: int
+) -> None:
+    lose_who_sends(server, app, web, running, option, number)
 
 
 def test_its_time_is_limited(server: Server, app: App, web: list[Node]) -> None:

@@ -107,7 +107,7 @@ def test_stopping_ends_what_serves_only_this_release(programs, layout):
     stop(layout, "shop", release="v2")
     assert programs.calls == []
     stop(layout, "shop", release="v3")
-    assert [call[1] for call in programs.calls] == ["kill", "stop", "reset-failed"]
+    assert [call[1] for call in programs.calls] == ["kill", "stop", "reset-failed", "daemon-reload"], "units of v1"
     with pytest.raises(NodeError, match="v1 of shop is live"):
         stop(layout, "shop", release="v1")
 

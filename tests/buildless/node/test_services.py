@@ -7,6 +7,7 @@ import os
 import stat
 import tarfile
 import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -138,6 +139,23 @@ def test_the_latest_three_are_kept(node):
     assert (node.home.state / "files" / "a").read_text() == "apples"
     with pytest.raises(NodeError, match="there is no backup 20200101"):
         node.restore(file="20200101T000000.000Z", of="shop", services=[])
+
+
+def test_a_backup_for_somebody_removes_none_that_is_kept(node):
+    names = [node.backup(services=[], about=ABOUT, keep=True)["file"] for _ in range(3)]
+    node.backup(services=[], about=ABOUT, keep=False)
+    assert [one["file"] for one in node.backups()["backups"]] == names
+
+
+def test_the_first_one_since_what_is_live_went_live_is_kept(node):
+    """Each attempt at an update makes one: the data as they were before all of them are in the first."""
+    earlier = node.backup(services=[], about=ABOUT, keep=True)["file"]
+    live = time.time()
+    names = [node.backup(services=[], about=ABOUT, keep=True, since=live)["file"] for _ in range(6)]
+    assert [one["file"] for one in node.backups()["backups"]] == [names[0], *names[-3:]]
+    assert earlier not in names
+    last = node.backup(services=[], about=ABOUT, keep=True, since=time.time())["file"]
+    assert [one["file"] for one in node.backups()["backups"]] == [*names[-2:], last]
 
 
 @pytest.mark.parametrize("file", ["../x", "x", "sent-1", "/etc/passwd", "", "got-0123456789abcdef/../../x"])

@@ -96,6 +96,16 @@ def test_a_verb_ends_when_who_asked_is_gone(slow):
     assert not os.path.exists(f"/proc/{child}")
 
 
+def test_it_ends_so_too_while_input_waits_that_nobody_reads(slow):
+    [child] = children(slow)
+    slow.process.stdin.write('{"id": 10, "verb": "state", "app": "shop"}\n')
+    slow.process.stdin.flush()
+    slow.process.stdout.close()  # sshd closes this alone, as long as it has more input for it
+    assert slow.process.wait(10) != 0
+    assert not os.path.exists(f"/proc/{child}")
+    slow.process.stdin.close()
+
+
 def test_one_that_does_not_care_is_killed(slow, other, tmp_path):
     os.kill(slow.process.pid, 19)  # SIGSTOP
     began = time.monotonic()
