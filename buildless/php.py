@@ -79,7 +79,9 @@ def fpm(release: Release, listener: int, manager: Optional[str]) -> None:
     with socket.socket(fileno=os.dup(listener)) as listening:
         path = str(listening.getsockname())
     tmp = Path(release.environ["TMPDIR"])
-    sessions = Path(release.environ["PYTHONPYCACHEPREFIX"]) / "php-sessions"
+    sessions = (
+        Path(release.environ["APP_LOGS"]) / ".php-sessions"
+    )  # not in the cache: whoever makes room there deletes it
     sessions.mkdir(mode=0o700, exist_ok=True)
     file = tmp / "php-fpm.conf"
     file.write_text(configuration(release.limits, str(release.package.directory), path, str(tmp), str(sessions)))

@@ -158,6 +158,10 @@ def test_php(shop, web1):
     shop.commit("Serve on", {"public/a.txt": "another"})
     push(shop).ok()
     assert says(web1, shop, "/", Cookie=cookie) == "php / - v2 3"
+    key = f"{shop.name}.staging"
+    web1.ssh("rm", "-rf", f"/var/cache/apps/{key}/pycache")  # a cache
+    web1.ssh("systemctl", "restart", f"app-{key}-web@v2.service")
+    assert says(web1, shop, "/", Cookie=cookie) == "php / - v2 4"
     assert says(web1, f"v1.{host(shop)}") == "php / - v1 1"
     units = web1.ssh("systemctl", "list-units", "--plain", "--no-legend", "php*-fpm.service")
     assert units == ""
