@@ -177,7 +177,9 @@ class Server(BaseApplication):  # type: ignore[misc]
         if self.boot.loaded[0] or self.halted or not arbiter.LISTENERS:  # empty while stopping
             return
         if not self.boot.reported:
-            say("a process died while it loaded the application")
+            say(
+                "a process died while it loaded the application; look for what ends or crashes Python when it is imported"
+            )
         elif not self.boot.told[0]:
             return
         self.halted = True
