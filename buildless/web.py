@@ -193,7 +193,9 @@ class Server(BaseApplication):  # type: ignore[misc]
     def child_exit(self, arbiter: Any, worker: Any) -> None:
         """A process ended. Where none has loaded the application others would not either; whoever says why is waited for."""
         if arbiter.LISTENERS and not self.boot.loaded:  # there are none while it stops
-            self.boot.tell("a process died while it loaded the application")
+            self.boot.tell(
+                "a process died while it loaded the application; look for what ends or crashes Python when it is imported"
+            )
 
     def post_worker_init(self, worker: Any) -> None:
         self.failsafe.post_worker_init(worker)

@@ -44,7 +44,7 @@ class Installation:
             self.done = dict.fromkeys(self.done, 0)
             self.said -= {"begin", *self.done}
         elif found := NEEDED.match(line):
-            self.once("begin", f"installing {self.what()}; {found[1]} to fetch")
+            self.once("begin", f"installing {self.what()}" + (f"; {found[1]} to fetch" if found[1] != "0 B" else ""))
         elif found := DONE.match(line):
             self.worked(found[1], found[2])
         elif self.total and (found := FETCHING.match(line)):

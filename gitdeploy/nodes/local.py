@@ -58,7 +58,10 @@ class EmbeddedSession(AgentSession):
         await self.node.retire(key, live, keep, linger)
 
     async def stop(self, key: str, release: str) -> None:
+        crew = self.node.crews.get((key, release))
         await self.node.stop(key, release)
+        if crew is not None and crew.release == release:
+            self.node.log(key).write(release, f"it was not to be; the next deploy is {release} again")
 
     async def processes(self, key: str) -> list[Process]:
         return self.node.running(key)

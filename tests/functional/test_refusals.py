@@ -92,6 +92,14 @@ def test_an_application_that_does_not_import(shop: App) -> None:
     ]
 
 
+def test_the_log_says_where_what_was_refused_ends_as_the_next_one_has_its_number(shop: App) -> None:
+    shop.commit("Loud", {"hello.py": "print('figs')\nraise ValueError\n"})
+    refused(shop, "ValueError")
+    lines = shop.server.ssh("logs", shop.name).ok().out.splitlines()
+    end = [line for line in lines if " v2 web | " in line][-1]
+    assert end.endswith(" v2 web | it was not to be; the next deploy is v2 again")
+
+
 def test_an_application_without_the_object(shop: App) -> None:
     shop.commit("Another name", {"hello.py": (HELLO % "one").replace("def application", "def app")})
     refused(shop, "application")

@@ -69,7 +69,8 @@ def test_one_that_only_one_node_lacks_is_installed_there(shop, web):
     shop.commit("Say so", {"app.yaml": describe("deb: python3-markdown")})
     told = lines(shop.push(limit=180).ok())
     assert [line for line in told if "Debian package" in line] == [
-        "       web2: 1 Debian package installed: python3-markdown"
+        "       web2: installing 1 Debian package: python3-markdown",
+        "       web2: 1 Debian package installed: python3-markdown",
     ]
     assert [says(node, shop) for node in web] == ["<p><em>apples</em></p>"] * 2
 

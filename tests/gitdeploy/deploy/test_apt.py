@@ -71,6 +71,7 @@ def test_of_packages_that_are_on_the_node_nothing_is_fetched():
     lines = [line for line in (PLAN + WORK).splitlines() if not line.startswith(("Need to get", "Get:", "Fetched"))]
     said, progress = heard("\n".join(lines))
     assert said == ["installing 2 Debian packages: libsl sl"] and progress[0] == "1/2 unpacking libsl"
+    assert heard(PLAN.replace("get 1,234 kB", "get 0 B/1,234 kB"))[0] == said
 
 
 def test_of_many_packages_each_phase_is_a_line():
