@@ -16,6 +16,7 @@ from buildless.values import split_location
 
 from . import config, names
 from .control import ControlFactory
+from .deploy import agreement
 from .deploy.again import deploy_again
 from .deploy.destruction import Destruction
 from .deploy.pipeline import Deploy
@@ -148,7 +149,7 @@ class Server:
     def reload(self) -> None:
         """Read gitdeploy.yaml again (SIGHUP); one with mistakes changes nothing."""
         try:
-            self.site.config = config.load(self.home.config)
+            self.take(config.load(self.home.config))
         except ConfigError as error:
             log.error("{error}; the old one stays", error=str(error))
             for problem in error.details:
@@ -156,6 +157,13 @@ class Server:
             return
         log.info("read gitdeploy.yaml again")
         self.connect()
+
+    def take(self, settings: config.Config) -> None:
+        """Let these settings count, if they agree with the apps that there are. Raises ConfigError."""
+        agreement.agree(self.site, settings)
+        self.site.config = settings
+        for line in agreement.left_behind(self.site):
+            log.warn("{line}", line=line)
 
     # Its nodes.
 

@@ -128,6 +128,14 @@ class Repository:
             names = [name for name in repo.refs.allkeys() if name.startswith(base + b"refs/")]
             return {name[len(base) :].decode(): repo.refs[name].decode() for name in names}
 
+    def environments(self) -> set[str]:
+        """The environments that have a branch here, whether there still are such or not."""
+        if not self.exists:
+            return set()
+        with self.opened() as repo:
+            found = [name.decode().split("/") for name in repo.refs.allkeys() if name.startswith(b"refs/namespaces/")]
+        return {parts[2] for parts in found if parts[3:5] == ["refs", "heads"]}
+
     def release_names(self, environment: str) -> list[str]:
         """The refs of all releases, in no order."""
         return [name for name in self.refs(environment) if name.startswith("refs/releases/v")]

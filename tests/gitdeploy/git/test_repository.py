@@ -106,3 +106,13 @@ def test_kept_versions_are_offered_and_forgotten(repository, commit):
     assert git(repository, "rev-parse", f"refs/versions/{commit}") == commit
     repository.keep(set())
     assert git(repository, "for-each-ref") == ""
+
+
+def test_environments_are_those_with_a_branch(repository, commit, tmp_path):
+    assert repository.environments() == set()
+    git(repository, "update-ref", "refs/versions/x", commit)
+    git(repository, "update-ref", "refs/namespaces/production/refs/tags/a", commit)
+    assert repository.environments() == set()
+    git(repository, "update-ref", "refs/namespaces/staging/refs/heads/feature/x", commit)
+    assert repository.environments() == {"staging"}
+    assert Repository(tmp_path / "none.git").environments() == set()

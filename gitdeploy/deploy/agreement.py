@@ -1,0 +1,58 @@
+"""What gitdeploy.yaml may not say any more once there are apps, as what they are called here and on nodes follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from ..config import FILENAME, Config
+from ..errors import ConfigError
+from .site import Site
+
+
+def agree(site: Site, config: Config) -> None:
+    """Look whether `config` may count, and keep in the home which default environment it has. Raises ConfigError."""
+    file = site.home / "default_environment"
+    before = file.read_text(encoding="utf-8").strip() if file.exists() else config.default_environment
+    apps = [app for app in site.apps() if app in site.visitors or site.repository(app).environments()]
+    if found := list(disagreements(config, before, apps)):
+        raise ConfigError(f"{site.home / FILENAME} does not agree with the apps that there are", *found)
+    if not file.exists() or before != config.default_environment:
+        new = file.with_name(f".{file.name}.new")
+        new.write_text(f"{config.default_environment}\n", encoding="utf-8")
+        new.replace(file)
+
+
+def disagreements(config: Config, before: str, apps: Collection[str]) -> Iterator[str]:
+    """Why `config` cannot count, a line each. `before` is the default environment that `apps` were pushed under."""
+    default = config.default_environment
+    if apps and before != default:
+        yield (
+            f"default_environment: it was {before} and is {default} now, which cannot be while there are apps"
+            f" ({', '.join(sorted(apps))}): what they are called on nodes follows from it, and one environment would take over"
+            f" what is live in the other; write `default_environment: {before}` back, and keep that environment. A new one beside"
+            " it takes the apps by pushes, their data by clone-data; then destroy the old ones"
+        )
+    for app in sorted(set(apps) & set(config.environments)):
+        yield (
+            f"environments: {app} is the name of an app, and `{app}` could mean either; call the environment otherwise,"
+            f" such as {app}-test"
+        )
+
+
+def left_behind(site: Site) -> list[str]:
+    """The environments that gitdeploy.yaml has no more although apps are live in them, a line each."""
+    deployed: dict[str, list[str]] = {}
+    for app in site.apps():
+        for environment in site.repository(app).environments():
+            deployed.setdefault(environment, []).append(app)
+    return list(strays(deployed, site.config.environments))
+
+
+def strays(deployed: Mapping[str, Collection[str]], environments: Collection[str]) -> Iterator[str]:
+    """The same of the apps that are `deployed`, by environment, pure."""
+    for name in sorted(set(deployed) - set(environments)):
+        apps = sorted(deployed[name])
+        yield (
+            f"{name} is no environment any more, and {', '.join(apps)} {'is' if len(apps) == 1 else 'are'} live in it;"
+            f" write it back in gitdeploy.yaml, and to be rid of it: destroy {name}/{apps[0]}, before it is taken out"
+        )
