@@ -95,6 +95,7 @@ class Server:
         """Listen, bring back what was live; returns the line that says where it listens."""
         self.node.prepare()
         self.site.clean()
+        agreement.settle_branches(self.site)
         self.home.clean()
         answers = Answers(self.node)
         self.front = Front(self.reactor, answers.live)

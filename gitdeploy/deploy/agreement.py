@@ -1,4 +1,4 @@
-"""What gitdeploy.yaml may not say any more once there are apps, as what they are called here and on nodes follows from it."""
+"""Whether gitdeploy.yaml agrees with the apps that there are: what it may not say any more, and what counts with the next push."""
 
 from __future__ import annotations
 
@@ -37,6 +37,24 @@ def disagreements(config: Config, before: str, apps: Collection[str]) -> Iterato
             f"environments: {app} is the name of an app, and `{app}` could mean either; call the environment otherwise,"
             f" such as {app}-test"
         )
+
+
+def settle_branches(site: Site) -> None:
+    """Leave each app the one branch that names what is live; no deploy is under way.
+
+    There are two if a first push to a branch that was set was cut short after its ref had moved: then it is that one. It is not if
+    the branch names what was live long before, while the other one names the latest release.
+    """
+    for place in site.places():
+        repository, branch = site.repository(place.app), site.branch(place)
+        head = repository.head(place.environment)
+        if branch is not None and head is not None and branch != head:
+            releases = [one.commit for one in repository.releases(place.environment)]
+            now, before = (repository.ref(place.environment, name) for name in (branch, head))
+            if now in releases and before == releases[-1]:
+                branch = head
+        if branch is not None:
+            repository.set_head(place.environment, branch)
 
 
 def left_behind(site: Site) -> list[str]:

@@ -16,12 +16,11 @@ from twisted.logger import Logger
 from ..errors import GitdeployError, Refused
 from ..git.configvars import ConfigVars
 from ..git.push import Push, Update
-from ..git.repository import ReleaseTag
+from ..git.repository import PREPARE, ReleaseTag
 from ..names import Place
 from ..nodes.node import Node, Session
 from . import data
 from .attempt import to_the_end
-from .gate import PREPARE
 from .pipeline import Deploy
 from .site import Held, Site
 from .upkeep import settle_services

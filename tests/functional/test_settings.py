@@ -126,3 +126,58 @@ def test_an_environment_that_is_gone_is_told_of_while_apps_are_live_in_it(server
     assert told in server.ssh("doctor").text
     server.reload(SMALL)
     assert told not in server.ssh("doctor").text
+
+
+def branch(name: str) -> str:
+    return SMALL + f"environments: {{production: {{branch: {name}}}, staging: {{}}}}\n"
+
+
+def test_a_branch_that_is_set_counts_from_the_next_push_on(server: Server, shop: App) -> None:
+    server.reload(branch("main"))
+    server.ssh("redeploy", "shop").ok()
+    assert "with another configuration by alice" in server.ssh("config:set", "shop", "A=1").ok().text
+    server.ssh("maintenance:on", "shop").ok()
+    server.ssh("maintenance:off", "shop").ok()
+    server.ssh("verify", "shop").ok()
+    shop.push("deploy", "master:prepare").ok()
+    settle(server, branch("main"))
+    assert shop.says() == "one"
+    shop.commit("Second page", hello("two"))
+    assert shop.push().refused("production deploys main, not master")
+    shop.push("deploy", "master:main").ok()
+    assert shop.says() == "two"
+    assert not shop.live()
+    assert shop.live(ref="refs/heads/prepare")
+    server.ssh("rollback", "shop").ok()
+    assert shop.says() == "one"
+    assert shop.live(ref="refs/heads/main") == shop.git("rev-parse", "HEAD~1")
+
+
+def test_a_branch_that_is_set_back_counts_from_the_next_push_on(server: Server, shop: App) -> None:
+    server.reload(branch("main"))
+    shop.commit("Second page", hello("two"))
+    shop.push("deploy", "master:main").ok()
+    server.reload(branch("master"))
+    server.ssh("verify", "shop").ok()
+    settle(server, branch("master"))
+    assert shop.says() == "two"
+    server.ssh("verify", "shop").ok()
+    settle(server, SMALL)
+    assert shop.says() == "two"
+    server.reload(branch("master"))
+    shop.push("deploy", "HEAD~1:refs/heads/master").ok()
+    assert shop.says() == "one"
+    server.ssh("destroy", "--confirm", "shop", "shop").ok()
+
+
+def test_an_old_ref_of_a_branch_that_is_set_back_does_not_count(server: Server, shop: App) -> None:
+    server.reload(branch("main"))
+    shop.commit("Second page", hello("two"))
+    shop.push("deploy", "master:main").ok()
+    repository = server.home / "repositories" / "shop.git"
+    old = shop.git("rev-parse", "HEAD~1")
+    shop.git("--git-dir", str(repository), "update-ref", "refs/namespaces/production/refs/heads/master", old)
+    settle(server, branch("master"))
+    assert shop.says() == "two"
+    assert shop.live(ref="refs/heads/main") == shop.git("rev-parse", "HEAD")
+    assert not shop.live()
