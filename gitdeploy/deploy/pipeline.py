@@ -243,7 +243,7 @@ class Deploy(Attempt):
     def check_names(self, plan: Plan) -> None:
         """Refuse locations that are another's; and addresses, of who pushes: what was accepted once stays, whatever others do."""
         for on in self.nodes.nodes:
-            if problem := claims.taken(plan, on.facts):
+            if problem := claims.taken(plan, on.facts, self.config):
                 raise Refused(problem)
             if self.source == "git push" and (problems := mail.refused(plan, self.config.mail, on.facts)):
                 raise Faults(*problems)
