@@ -34,6 +34,7 @@ from .nodes.jobs import Jobs
 from .nodes.kit import Kit
 from .nodes.machine import Machines
 from .nodes.node import Node
+from .nodes.relocation import relocate
 from .outfit import outfit, read_kit
 from .runner import Runner
 from .ssh.command import Command
@@ -94,6 +95,8 @@ class Server:
     async def start(self) -> str:
         """Listen, bring back what was live; returns the line that says where it listens."""
         self.node.prepare()
+        if (before := relocate(self.node.files, self.home.run)) is not None:
+            log.warn("the embedded node was at {before}, and is {now} now", before=before, now=str(self.node.root))
         self.site.clean()
         agreement.settle_branches(self.site)
         self.home.clean()
