@@ -1,4 +1,4 @@
-"""Whether gitdeploy.yaml agrees with the apps that there are: what it may not say any more, and what counts with the next push."""
+"""Whether what the server has agrees with the apps that there are: gitdeploy.yaml, branches, and a home that is older than they."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from ..config import FILENAME, Config
 from ..errors import ConfigError
+from ..git.repository import Repository
 from .site import Site
 
 
@@ -74,3 +75,19 @@ def strays(deployed: Mapping[str, Collection[str]], environments: Collection[str
             f"{name} is no environment any more, and {', '.join(apps)} {'is' if len(apps) == 1 else 'are'} live in it;"
             f" write it back in gitdeploy.yaml, and to be rid of it: destroy {name}/{apps[0]}, before it is taken out"
         )
+
+
+def ahead(repository: Repository, environment: str, release: str | None, commit: str | None) -> str | None:
+    """What to say if `release` of `commit`, live on a node, is later than any on record, and of a commit that is not there.
+
+    Then the home was restored from a backup, and the node went on. None if it is not so.
+    """
+    latest = repository.releases(environment, 1)
+    if release is None or commit is None or int(release[1:]) <= (latest[0].number if latest else 0):
+        return None
+    if repository.commit(commit) is not None:
+        return None
+    return (
+        f"serves {release} ({commit[:7]}), which this server does not know, as its home was restored from before that; it goes"
+        " on: push that commit again"
+    )
