@@ -97,7 +97,9 @@ def serve(home: Home, ssh: str, http: str) -> int:
     home.take()
     settings = config.load(home.config)
     log_to(sys.stderr)
-    status = run(reactor, Server(reactor, home, settings, ssh, http), say)
+    server = Server(reactor, home, settings, ssh, http)
+    server.take(settings)
+    status = run(reactor, server, say)
     home.leave()
     return status
 

@@ -16,6 +16,7 @@ from buildless.values import split_location
 
 from . import config, names
 from .control import ControlFactory
+from .deploy import agreement
 from .deploy.again import deploy_again
 from .deploy.destruction import Destruction
 from .deploy.pipeline import Deploy
@@ -33,6 +34,7 @@ from .nodes.jobs import Jobs
 from .nodes.kit import Kit
 from .nodes.machine import Machines
 from .nodes.node import Node
+from .nodes.relocation import relocate
 from .outfit import outfit, read_kit
 from .runner import Runner
 from .ssh.command import Command
@@ -93,7 +95,10 @@ class Server:
     async def start(self) -> str:
         """Listen, bring back what was live; returns the line that says where it listens."""
         self.node.prepare()
+        if (before := relocate(self.node.files, self.home.run)) is not None:
+            log.warn("the embedded node was at {before}, and is {now} now", before=before, now=str(self.node.root))
         self.site.clean()
+        agreement.settle_branches(self.site)
         self.home.clean()
         answers = Answers(self.node)
         self.front = Front(self.reactor, answers.live)
@@ -148,7 +153,7 @@ class Server:
     def reload(self) -> None:
         """Read gitdeploy.yaml again (SIGHUP); one with mistakes changes nothing."""
         try:
-            self.site.config = config.load(self.home.config)
+            self.take(config.load(self.home.config))
         except ConfigError as error:
             log.error("{error}; the old one stays", error=str(error))
             for problem in error.details:
@@ -156,6 +161,13 @@ class Server:
             return
         log.info("read gitdeploy.yaml again")
         self.connect()
+
+    def take(self, settings: config.Config) -> None:
+        """Let these settings count, if they agree with the apps that there are. Raises ConfigError."""
+        agreement.agree(self.site, settings)
+        self.site.config = settings
+        for line in agreement.left_behind(self.site):
+            log.warn("{line}", line=line)
 
     # Its nodes.
 

@@ -56,6 +56,7 @@ ARROWS = {
     "gitdeploy.ssh.commands": (
         "gitdeploy.ssh",
         "gitdeploy.git.configvars",
+        "gitdeploy.deploy.agreement",
         "gitdeploy.deploy.data",
         "gitdeploy.nodes.node",
         "gitdeploy.nodes.fleet",

@@ -8,18 +8,33 @@ from typing import Any
 from buildless.mail import both
 from buildless.values import ANY
 
+from ..config import FILENAME, Config
+from ..names import Place, spell
 from .stages import Plan
 
 
-def taken(plan: Plan, facts: Mapping[str, Any]) -> str | None:
+def taken(plan: Plan, facts: Mapping[str, Any], config: Config) -> str | None:
     """Why the app may not have its locations on a node: another one answers at one of them already."""
     for host in plan.hosts:
         owner = facts["hosts"].get(host, plan.key)
         if owner != plan.key and host == ANY:
-            return f"{owner} answers for all other names there; take default_app out of gitdeploy.yaml, then redeploy {owner}"
+            return catches_all(owner, config)
         if owner != plan.key:
             return f"{host} belongs to {owner}; take it out of the locations in app.yaml"
     return None
+
+
+def catches_all(owner: str, config: Config) -> str:
+    """What to do about the app that answers for all other names on a node, by its name there: until its next deploy it does so."""
+    app, _, environment = owner.partition(".")
+    place = Place(app, environment or config.default_environment)
+    name, found = spell(place, config.default_environment), config.environments.get(place.environment)
+    what = f"{name} answers for all other names there"
+    if found is None:
+        return f"{what}; write {place.environment} back in {FILENAME}, without default_app, then: redeploy {name}"
+    if found.default_app == app:
+        return f"{what}; take default_app out of {place.environment} in {FILENAME}, then: redeploy {name}"
+    return f"{what}, until its next deploy; {FILENAME} says so no more: redeploy {name}"
 
 
 def contested(plan: Plan, others: Iterable[Plan]) -> str | None:

@@ -12,7 +12,7 @@ from ..git.inspect import Limits
 from ..git.push import Push, Update
 from ..git.repository import CommitInfo
 from ..git.tree import Tree
-from ..names import Place
+from ..names import Place, spell
 from ..text import count, size
 from . import services, stages
 from .content import Content, Faults, contradictions
@@ -52,6 +52,13 @@ class Examination:
     def plan(self, commit: CommitInfo, user: str, source: str, variables: ConfigVars) -> Plan:
         """What is to be deployed; it has no release number yet."""
         description, config = self.describe(commit), self.site.config
+        app = spell(self.place, config.default_environment)
+        workers = {name for name, one in description.processes.items() if one.path is None}
+        for name in sorted(set(variables.scale) - workers):
+            self.report.detail(
+                f"warning: {name}={variables.scale[name]} was said with ps:scale, and this version has no such worker;"
+                f" to drop that: ps:scale {app} {name}="
+            )
         hosts = stages.hosts(
             self.place,
             description,

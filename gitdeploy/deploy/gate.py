@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from .. import names
 from ..errors import Refused
 from ..git.push import ZERO, Update
+from ..git.repository import PREPARE
 
 FIRST_BRANCHES = ("refs/heads/main", "refs/heads/master")
-PREPARE = "refs/heads/prepare"
-"""What is pushed to this branch becomes a release that can be looked at, and is not made live."""
 
 AGAIN = {
     "redeploy": "to deploy that once more: redeploy APP",

@@ -18,7 +18,7 @@ from buildless.service import secret_variables
 from ..errors import GitdeployError, Refused
 from ..git.configvars import ConfigVars
 from ..git.push import Push, Update
-from ..git.repository import CommitInfo, ReleaseTag
+from ..git.repository import PREPARE, CommitInfo, ReleaseTag
 from ..names import Place, spell
 from ..nodes.node import Node
 from . import claims, data, gate, mail, stages
@@ -221,14 +221,15 @@ class Deploy(Attempt):
     # The stages, each in a few lines.
 
     def gate(self) -> Update | None:
-        return gate.deploying(self.push.updates, self.site.branch(self.place), self.place.environment)
+        branch = self.site.pushed(self.place) if self.source == "git push" else self.site.branch(self.place)
+        return gate.deploying(self.push.updates, branch, self.place.environment)
 
     async def describe(self, examination: Examination, update: Update) -> Plan:
         commit = examination.commit(update.new)
         self.event("commit", commit=commit.oid)
         what = f"{self.place.app}, {self.place.environment}: {commit.oid[:7]} {commit.subject!r}"
-        only_prepares = update.ref == gate.PREPARE != self.site.branch(self.place)
-        source = "prepare" if only_prepares else self.source
+        deployed = (self.site.pushed(self.place), self.site.branch(self.place))
+        source = "prepare" if update.ref == PREPARE and PREPARE not in deployed else self.source
         self.report.step(f"{what}, {SAYS.get(source, source)} {self.user}")
         config = self.change[1] if self.change else self.site.config_vars(self.place).read(self.place.environment)
         self.report.mask(config.variables)
@@ -242,7 +243,7 @@ class Deploy(Attempt):
     def check_names(self, plan: Plan) -> None:
         """Refuse locations that are another's; and addresses, of who pushes: what was accepted once stays, whatever others do."""
         for on in self.nodes.nodes:
-            if problem := claims.taken(plan, on.facts):
+            if problem := claims.taken(plan, on.facts, self.config):
                 raise Refused(problem)
             if self.source == "git push" and (problems := mail.refused(plan, self.config.mail, on.facts)):
                 raise Faults(*problems)

@@ -16,12 +16,11 @@ from twisted.logger import Logger
 from ..errors import GitdeployError, Refused
 from ..git.configvars import ConfigVars
 from ..git.push import Push, Update
-from ..git.repository import ReleaseTag
+from ..git.repository import PREPARE, ReleaseTag
 from ..names import Place
 from ..nodes.node import Node, Session
-from . import data
+from . import agreement, data
 from .attempt import to_the_end
-from .gate import PREPARE
 from .pipeline import Deploy
 from .site import Held, Site
 from .upkeep import settle_services
@@ -127,6 +126,13 @@ async def settle(site: Site, place: Place, node: Node) -> bool:
         recorded, prepared = repository.releases(place.environment), repository.ref(place.environment, PREPARE)
         config = site.config_vars(place).read(place.environment)
         here = site.runs_jobs(place, node)
+        state = await session.call("state", site.config.limits.step, app=key)
+        live = next((one for one in state["releases"] if one["release"] == state["live"]), {"commit": None})
+        if problem := agreement.ahead(repository, place.environment, state["live"], live["commit"]):
+            log.error("{place}: {name} {problem}", place=str(place), name=node.name, problem=problem)
+            site.hold(place, None)  # an update that was under way when the backup was made has ended
+            await go_on(site, session, key, state["live"], state, config, here)
+            return True
         await put_back(site, place, session, commit, config, recorded)
         await session.call("maintenance", site.config.limits.step, app=key, on=site.in_maintenance(place))
         release = await settle_release(site, session, key, commit, config, recorded, prepared, here)
@@ -183,22 +189,30 @@ async def settle_release(
     found = chosen(state, commit, config.id, recorded)
     live = found["release"] if found else state["live"]
     if live is not None:
-        try:
-            await session.revive(key, live)
-        except Refused as error:
-            log.error("{key} {live}: {error}", key=key, live=live, error=str(error))
-        if live != state["live"]:
-            await session.call("activate", limit, app=key, release=live)
-        await session.switched(key, live, config.scale)
-        if state["held"]:
-            await session.unhold(key, config.scale)
-        if any(one.get("cron") for one in state["releases"]):
-            await session.call("jobs", limit, app=key, release=live, here=here)
+        await go_on(site, session, key, live, state, config, here)
     known = {f"v{release.number}" for release in recorded}
     known.update(one["release"] for one in state["releases"] if (one["source"], one["commit"]) == ("prepare", prepared))
     keep = [one["release"] for one in state["releases"] if one["release"] in known or one["release"] == live]
     await session.call("prune", limit, app=key, keep=keep)
     return found
+
+
+async def go_on(
+    site: Site, session: Session, key: str, live: str, state: Mapping[str, Any], config: ConfigVars, here: bool
+) -> None:
+    """Have a release run, be the one that is live, and let everybody in."""
+    limit = site.config.limits.step
+    try:
+        await session.revive(key, live)
+    except Refused as error:
+        log.error("{key} {live}: {error}", key=key, live=live, error=str(error))
+    if live != state["live"]:
+        await session.call("activate", limit, app=key, release=live)
+    await session.switched(key, live, config.scale)
+    if state["held"]:
+        await session.unhold(key, config.scale)
+    if any(one.get("cron") for one in state["releases"]):
+        await session.call("jobs", limit, app=key, release=live, here=here)
 
 
 def chosen(

@@ -67,9 +67,7 @@ class Site:
     rejoin: Callable[[Node], None] = lambda node: None
     active: set[Attempt] = field(default_factory=set)
     visitors: Counter[str] = field(default_factory=Counter)
-    behind: dict[str, Deferred[None]] = field(
-        default_factory=dict
-    )  # nodes that are tried again, when this fires at the latest
+    behind: dict[str, Deferred[None]] = field(default_factory=dict)  # nodes that are tried again, by when this fires
     stopping: bool = False
     offline: bool = False  # no server runs: only files can be looked at
 
@@ -139,10 +137,17 @@ class Site:
     def environment(self, place: Place) -> Environment:
         return self.config.environments[place.environment]
 
-    def branch(self, place: Place) -> str | None:
-        """The ref that is deployed there: a setting, or what the first push made it; None before that."""
+    def pushed(self, place: Place) -> str | None:
+        """The ref that a push deploys there: a setting, or what the first push made it; None before that."""
         setting = self.environment(place).branch
         return f"refs/heads/{setting}" if setting else self.repository(place.app).head(place.environment)
+
+    def branch(self, place: Place) -> str | None:
+        """The ref that names what is live: `pushed`, but the one before while a setting has no push yet; None if nothing is."""
+        repository, pushed = self.repository(place.app), self.pushed(place)
+        if pushed is not None and repository.ref(place.environment, pushed) is not None:
+            return pushed
+        return repository.head(place.environment)
 
     def nodes_of(self, place: Place) -> tuple[Node, ...]:
         """The nodes of its environment. Raises NotFound for one that is not there."""
@@ -197,8 +202,7 @@ class Site:
 
     def is_deployed(self, place: Place) -> bool:
         """Whether a branch of the app is deployed there."""
-        branch = self.branch(place) if self.repository(place.app).exists else None
-        return branch is not None and self.repository(place.app).ref(place.environment, branch) is not None
+        return self.repository(place.app).exists and self.branch(place) is not None
 
     def held(self, place: Place) -> Held | None:
         """What there is to go back to if the deploy for which nobody is let in ends here; None if everybody is."""

@@ -17,6 +17,9 @@ from dulwich.objects import Blob, Commit, ObjectID, Tag, Tree
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
+PREPARE = "refs/heads/prepare"
+"""What is pushed to this branch becomes a release that can be looked at, and is not made live."""
+
 CONFIG: Mapping[tuple[str, ...], Mapping[str, str]] = {
     ("receive",): {
         "unpackLimit": "1",  # always keep the pack: 2.6 x slower without
@@ -128,6 +131,14 @@ class Repository:
             names = [name for name in repo.refs.allkeys() if name.startswith(base + b"refs/")]
             return {name[len(base) :].decode(): repo.refs[name].decode() for name in names}
 
+    def environments(self) -> set[str]:
+        """The environments that have a branch here, whether there still are such or not."""
+        if not self.exists:
+            return set()
+        with self.opened() as repo:
+            found = [name.decode().split("/") for name in repo.refs.allkeys() if name.startswith(b"refs/namespaces/")]
+        return {parts[2] for parts in found if parts[3:5] == ["refs", "heads"]}
+
     def release_names(self, environment: str) -> list[str]:
         """The refs of all releases, in no order."""
         return [name for name in self.refs(environment) if name.startswith("refs/releases/v")]
@@ -147,16 +158,16 @@ class Repository:
         named = target.decode().removeprefix(f"refs/namespaces/{environment}/") if target else None
         if named in heads:
             return named
-        return heads[0] if len(heads) == 1 else None  # the server was killed before it could write HEAD
+        others = [name for name in heads if name != PREPARE]
+        return others[0] if len(others) == 1 else None  # the server was killed before it could write HEAD
 
-    def set_head(self, environment: str, branch: str | None) -> None:
-        """Make `branch` the one that is deployed; None forgets it."""
-        head = namespaced(environment, "HEAD")
+    def set_head(self, environment: str, branch: str) -> None:
+        """Make `branch` the one that is deployed. Another one that was before goes: a push to it later must not be up to date."""
+        others = {name for name in self.refs(environment) if name.startswith("refs/heads/")} - {branch, PREPARE}
         with self.opened() as repo:
-            if branch is None:
-                repo.refs.remove_if_equals(head, None)
-            else:
-                repo.refs.set_symbolic_ref(head, namespaced(environment, branch))
+            for name in others:
+                repo.refs.remove_if_equals(namespaced(environment, name), None)
+            repo.refs.set_symbolic_ref(namespaced(environment, "HEAD"), namespaced(environment, branch))
 
     def move(self, environment: str, name: str, old: str, new: str) -> bool:
         """Point a ref to `new` if it still points to `old`; says whether it did."""

@@ -130,8 +130,11 @@ def test_a_default_app_answers_for_names_that_nobody_has(server: Server, blog: A
         assert server.get("www.blog.localhost", "/x").status == 308
         assert blog.push("staging", "master").refused("catch answers for all other names there; take default_app out")
         assert "http://catch.localhost" in server.ssh("apps").ok().out
-    server.ssh("redeploy", "catch").ok()
-    assert server.get("nobody.example.net").status == 404 and catch.says() == "caught"
+    with server.settings(SMALL + "environments: {production: {default_app: blog}, staging: {}}\n"):
+        blog.commit("Again", {"again.txt": ""})
+        assert blog.push().refused("until its next deploy; gitdeploy.yaml says so no more: redeploy catch")
+        server.ssh("redeploy", "catch").ok()
+        assert server.get("nobody.example.net").status == 404 and catch.says() == "caught"
 
 
 def test_maintenance_outlasts_deploys_and_restarts(server: Server, shop: App) -> None:

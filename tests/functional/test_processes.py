@@ -147,6 +147,30 @@ def test_workers_are_counted_and_again_after_a_restart(shop: App) -> None:
     assert "how many of it each node has is processes of web: in gitdeploy.yaml" in scale("web=2").text
 
 
+def test_a_count_is_taken_back_and_one_of_a_worker_that_is_gone_is_told_of(shop: App) -> None:
+    place = shop.server.top / "w4"
+    shop.commit("Work", with_worker(shop, f"bin/work.py {place}", "    count: 2\n"))
+    shop.push().ok()
+    scale = lambda *words: shop.server.ssh("ps:scale", shop.name, *words)  # noqa: E731
+    assert scale("worker=4").ok().out == "worker=4\n"
+    assert scale("worker=").ok().out == "worker=2\n"
+    eventually("as many work as app.yaml says", lambda: len(working(place)) == 2)
+    scale("worker=4").ok()
+    (described,) = [text for name, text in with_worker(shop, f"bin/work.py {place}").items() if name == "app.yaml"]
+    shop.commit("Call it jobs", {"app.yaml": described.replace("worker:", "jobs:")})
+    advice = f"ps:scale {shop.name} worker="
+    assert f"warning: worker=4 was said with ps:scale, and this version has no such worker; to drop that: {advice}" in (
+        " ".join(shop.push().ok().text.replace("remote:", "").split())
+    )
+    assert scale().ok().out == (
+        f"jobs=1\nworker=4 is kept, and what is live has no such worker; to drop that: {advice}\n"
+    )
+    assert scale("worker=").ok().out == "jobs=1\n"
+    assert "has no process type 'worker'" in scale("worker=").text
+    shop.commit("More", {"more.txt": ""})
+    assert "ps:scale" not in shop.push().ok().text
+
+
 def test_an_application_that_is_a_command_with_files_in_front(shop: App) -> None:
     description = "platform: command\ncommand: python3 serve.py one\n"
     shop.commit("Serve", {"app.yaml": description, "serve.py": PORT, "static/a.txt": "a file"})

@@ -88,6 +88,22 @@ def test_a_server_that_is_killed(faulty: Faulty, shop: App, moment: str) -> None
     assert "under way" not in result
 
 
+@pytest.mark.parametrize("moment", ["yes", "moved", "during activate", "after activate"])
+def test_a_server_that_is_killed_while_another_branch_is_deployed(faulty: Faulty, shop: App, moment: str) -> None:
+    server = faulty.server
+    with server.settings(SMALL + "environments: {production: {branch: main}}\n"):
+        second = shop.commit("Second page", hello("two"))
+        faulty.plan(f"kill {moment}")
+        shop.push("deploy", "master:main")
+        server.gone()
+        faulty.go_on()
+        faulty.start()
+        assert (shop.live(ref="refs/heads/main"), shop.live(), shop.says()) == (second, "", "two")
+        shop.commit("Third page", hello("three"))
+        shop.push("deploy", "master:main").ok()
+        assert shop.says() == "three"
+
+
 def test_a_server_that_is_killed_while_the_pack_is_sent(faulty: Faulty, shop: App, running: Keep) -> None:
     server, first = faulty.server, shop.live()
     shop.commit("Large", {**hello("two"), "large.bin": os.urandom(80_000_000)})

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...deploy import agreement
 from ...errors import GitdeployError
 from ...nodes.fleet import Machine
 from ...runner import BASE_ENVIRON, Command
@@ -68,6 +69,8 @@ async def server(call: Call) -> Any:
         yield f"{home} can be read by others; run: chmod 700 {home}"
     if not call.users.all():
         yield "nobody may push; run: gitdeploy keys:add NAME < id_ed25519.pub"
+    for line in agreement.left_behind(call.site):
+        yield line
     if not os.access(home, os.W_OK):
         yield f"{home} cannot be written; give it to the user that runs the server"
 

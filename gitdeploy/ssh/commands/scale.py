@@ -1,4 +1,7 @@
-"""``ps:scale APP [TYPE=COUNT ...]``: how many workers of each type there are to be, from now on and at each deploy."""
+"""``ps:scale APP [TYPE=COUNT ...]``: how many workers of each type there are to be, from now on and at each deploy.
+
+``TYPE=`` takes that back: what counts is app.yaml again.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from ...errors import BadName, NotFound
 from ...names import Place, nearest, quoted
 from .call import Call, CommandSpec, app
 
-COUNT = re.compile(r"([^=]+)=([0-9]{1,3})")
+COUNT = re.compile(r"([^=]+)=([0-9]{0,3})")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,14 +24,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("counts", nargs="*", default=[], metavar="TYPE=COUNT")
 
 
-def parse(words: list[str]) -> dict[str, int]:
-    """What was typed. Raises BadName."""
-    found = {}
+def parse(words: list[str]) -> dict[str, int | None]:
+    """What was typed, None for a number that is taken back. Raises BadName."""
+    found: dict[str, int | None] = {}
     for word in words:
         match = COUNT.fullmatch(word)
-        if match is None or int(match[2]) > MOST:
+        if match is None or int(match[2] or 0) > MOST:
             raise BadName(f"{quoted(word)} is no count of workers; write such as worker=2, from 0 to {MOST}")
-        found[match[1]] = int(match[2])
+        found[match[1]] = int(match[2]) if match[2] else None
     return found
 
 
@@ -42,10 +45,14 @@ async def run(call: Call) -> int:
         return await scale(call, place, said)
 
 
-async def scale(call: Call, place: Place, said: dict[str, int]) -> int:
+async def scale(call: Call, place: Place, said: dict[str, int | None]) -> int:
     """Have these counts count, if there are any, and say what there is to be."""
     types = await live_types(call, place)
-    for name in said:
+    store = call.site.config_vars(place)
+    before = store.read(place.environment)
+    for name, number in said.items():
+        if number is None and name in before.scale:
+            continue
         if name == "web":
             raise BadName("web answers requests; how many of it each node has is processes of web: in gitdeploy.yaml")
         if types.get(name, {}).get("path") is not None:
@@ -54,12 +61,10 @@ async def scale(call: Call, place: Place, said: dict[str, int]) -> int:
             guess = nearest(name, types)
             advice = f"did you mean {guess}?" if guess else "name it under processes: in app.yaml, and push"
             raise NotFound(f"{place.app} has no process type {quoted(name)} in {place.environment}; {advice}")
-    store = call.site.config_vars(place)
-    before = store.read(place.environment)
-    counts = {**before.scale, **said}
+    counts = {name: number for name, number in {**before.scale, **said}.items() if number is not None}
     late = []
     if said:
-        what = f"Scale {' '.join(f'{name}={count}' for name, count in said.items())}"
+        what = f"Scale {' '.join(call.args.counts)}"
         after = replace(before, scale=counts)
         after = store.propose(place.environment, after, call.user, what, call.site.reactor.seconds())
         store.accept(place.environment, before, after)
@@ -72,6 +77,9 @@ async def scale(call: Call, place: Place, said: dict[str, int]) -> int:
     workers = {name: counts.get(name, one["count"]) for name, one in types.items() if one["path"] is None}
     for name, count in workers.items():
         call.io.write(f"{name}={count}")
+    for name in sorted(set(counts) - set(workers)):
+        drop = f"ps:scale {call.args.app} {name}="
+        call.io.write(f"{name}={counts[name]} is kept, and what is live has no such worker; to drop that: {drop}")
     if not workers:
         call.io.write(f"{place.app} has no workers; name them under processes: in app.yaml")
     for name in late:

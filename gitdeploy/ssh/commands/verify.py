@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, gatherResults
 
 from buildless.processes import WEB
 
+from ...deploy import agreement
 from ...errors import GitdeployError
 from ...names import Place, spell
 from ...nodes.node import Node
@@ -61,6 +62,9 @@ async def row(call: Call, place: Place, node: Node) -> dict[str, Any]:
     repository, branch = site.repository(place.app), site.branch(place)
     wanted = repository.ref(place.environment, branch) if branch else None
     found["release"], found["commit"] = answer["live"], answer["commit"]
+    if problem := agreement.ahead(repository, place.environment, answer["live"], answer["commit"]):
+        problems.append(f"it {problem}, or to go back to what it knows: redeploy {place}")
+        return found
     if wanted is None or answer["live"] is None or answer["commit"] != wanted:
         serves = f"{answer['live']} ({answer['commit'][:7]})" if answer["live"] else "nothing"
         problems.append(f"its ref names {(wanted or 'nothing')[:7]}, it serves {serves}; deploy it: redeploy {app}")

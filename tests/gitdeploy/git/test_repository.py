@@ -106,3 +106,26 @@ def test_kept_versions_are_offered_and_forgotten(repository, commit):
     assert git(repository, "rev-parse", f"refs/versions/{commit}") == commit
     repository.keep(set())
     assert git(repository, "for-each-ref") == ""
+
+
+def test_environments_are_those_with_a_branch(repository, commit, tmp_path):
+    assert repository.environments() == set()
+    git(repository, "update-ref", "refs/versions/x", commit)
+    git(repository, "update-ref", "refs/namespaces/production/refs/tags/a", commit)
+    assert repository.environments() == set()
+    git(repository, "update-ref", "refs/namespaces/staging/refs/heads/feature/x", commit)
+    assert repository.environments() == {"staging"}
+    assert Repository(tmp_path / "none.git").environments() == set()
+
+
+def test_there_is_one_deployed_branch_beside_what_is_prepared(repository, commit):
+    for name in ("master", "prepare"):
+        git(repository, "update-ref", f"refs/namespaces/production/refs/heads/{name}", commit)
+    assert repository.head("production") == "refs/heads/master"  # it was killed before HEAD could be written
+    git(repository, "update-ref", "refs/namespaces/production/refs/heads/main", commit)
+    git(repository, "update-ref", "refs/namespaces/staging/refs/heads/master", commit)
+    assert repository.head("production") is None
+    repository.set_head("production", "refs/heads/main")
+    assert repository.head("production") == "refs/heads/main"
+    assert set(repository.refs("production")) == {"refs/heads/main", "refs/heads/prepare"}
+    assert set(repository.refs("staging")) == {"refs/heads/master"}

@@ -54,7 +54,7 @@ class FakeNode:
 
 
 class FakeRepository:
-    """One whose branch is at COMMIT and whose latest release is `latest`."""
+    """One whose branch is at COMMIT and whose latest release is `latest`; it has no more commits than COMMIT and OTHER."""
 
     def __init__(self, latest):
         self.latest = latest
@@ -63,9 +63,9 @@ class FakeRepository:
         return COMMIT
 
     def commit(self, oid):
-        return SimpleNamespace(tree=TREE)
+        return SimpleNamespace(tree=TREE) if oid in (COMMIT, OTHER) else None
 
-    def releases(self, environment):
+    def releases(self, environment, latest=None):
         return [SimpleNamespace(number=self.latest)]
 
 
@@ -124,6 +124,14 @@ MENDED = "; somebody changed them there: push another commit, which sends all of
 )
 def test_each_problem_says_what_to_do(node, says):
     assert problems(node) == [says]
+
+
+def test_a_node_that_is_later_than_the_server_is_not_to_be_taken_back():
+    unknown = "e" * 40
+    [said] = problems(FakeNode(live="v4", commit=unknown))
+    assert said.startswith("it serves v4 (eeeeeee), which this server does not know")
+    assert said.endswith("push that commit again, or to go back to what it knows: redeploy production/shop")
+    assert problems(FakeNode(live="v3", commit=unknown))[0].startswith("its ref names ccccccc")
 
 
 def test_record_and_node_must_agree():
