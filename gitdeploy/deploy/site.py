@@ -179,9 +179,9 @@ class Site:
         commit = repository.ref(place.environment, branch) if branch else None
         if branch is None or commit is None:
             past = self.journal.list(place.app, place.environment)
+            kept = any(one.kept for one in past)
+            advice = f", and `backups {place}` has its data, for: restore --kept" if kept else " first"
             if any(one.result == "destroyed" for one in past):
-                has = any(one.kept for one in past)
-                advice = f", and `backups {place}` has its data, for: restore --kept" if has else " first"
                 raise NotFound(f"{place.app} was destroyed in {place.environment}; push it there{advice}")
             raise NotFound(f"{place.app} has never been deployed to {place.environment}; push it there first")
         return branch, commit
@@ -195,9 +195,8 @@ class Site:
             if not others:
                 raise NotFound(f"{place.app} has no earlier release in {place.environment}")
             return others[-1]
-        for one in releases:
-            if one.number == release:
-                return one.commit
+        if found := [one.commit for one in releases if one.number == release]:
+            return found[0]
         raise NotFound(f"{place.app} has no release v{release} in {place.environment}; see: releases {place.app}")
 
     def is_deployed(self, place: Place) -> bool:
