@@ -44,6 +44,7 @@ php_admin_value[cgi.fix_pathinfo] = 0
 php_admin_value[upload_tmp_dir] = {tmp}
 php_admin_value[sys_temp_dir] = {tmp}
 php_value[session.save_path] = {sessions}
+php_value[session.gc_probability] = 1
 php_value[memory_limit] = {memory}
 php_value[upload_max_filesize] = {upload}
 php_value[post_max_size] = {upload}

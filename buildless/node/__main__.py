@@ -15,6 +15,7 @@ import os
 import sys
 import traceback
 from contextlib import nullcontext
+from inspect import signature
 from pathlib import Path
 from typing import Any, Callable, Dict, Generator, Mapping
 
@@ -59,6 +60,12 @@ def answer(verbs: Mapping[str, Verb], layout: Layout, request: Dict[str, Any], s
             raise NodeError(
                 f"the node was set up by another version, which cannot do {name}; run: gitdeploy setup-node NODE"
             )
+        try:
+            signature(verbs[name]).bind(layout, **request)
+        except TypeError as error:
+            raise NodeError(
+                f"the node was set up by another version, which does {name} otherwise ({error}); run: gitdeploy setup-node NODE"
+            ) from error
         alone = name not in QUESTIONS and "app" in request
         with turn(layout.turns, layout.app(request["app"]).name) if alone else nullcontext():
             done = verbs[name](layout, **request)

@@ -101,11 +101,13 @@ def forget(layout: Layout, app: str, *, live: bool = False) -> Answer:
 
 
 def prune(layout: Layout, app: str, *, keep: List[str]) -> Answer:
-    """See verbs.prune. Sockets go first: nobody starts what is about to be deleted."""
+    """See verbs.prune. Sockets go first: nobody starts what is about to be deleted. The units are those of what is live again."""
     home = layout.app(app)
     systemd.kill(app, releases.surplus(home, keep))
     done = verbs.prune(layout, app, keep=keep)
     mounts.remain(home, releases.mounts(home))
+    if (live := releases.record(home, home.live_release())) is not None:
+        units.install(home, live)
     return done
 
 

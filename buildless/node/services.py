@@ -13,7 +13,7 @@ from buildless.node import accounts, firewall, packages, systemd
 from buildless.node.backups import BACKUP_VERBS
 from buildless.node.layout import AppLayout, Layout
 from buildless.node.removal import forget_user, remove_rest
-from buildless.service import Account
+from buildless.service import Account, find, names
 
 LIMIT = 120.0  # seconds that another app is waited for
 PAUSE = 0.05
@@ -45,7 +45,8 @@ def make(home: AppLayout, account: Account, timeout: float, live: bool) -> Gener
     installed = yield from packages.install(debs, (), timeout)
     if set(installed["installed"]) & set(service.debs) and service.surplus:
         systemd.ask("disable", "--now", "--quiet", *service.surplus, timeout=systemd.STOP)
-    before = accounts.kept(home).get(service.name)
+    kept = accounts.kept(home)
+    before = next((kept[one] for one in (service.name, *alike(service.name)) if one in kept), None)
     fresh = not live and (before is None or before.fresh)
     account = replace(account, port=before.port if before else 0, fresh=fresh)
     now, left = account if live or before is None else together(before, account), False
@@ -69,11 +70,20 @@ def together(before: Account, account: Account) -> Account:
 
 
 def used(layout: Layout, app: str, *, services: List[str]) -> Answer:
-    """A release that has these services is live: they are new no more."""
+    """A release that has these services is live: they are new no more, and what was the same by another name is that one's."""
     home = layout.app(app)
     for name in services:
         accounts.keep(home, replace(accounts.read(home, name), fresh=False))
+        for other in alike(name):
+            if other in accounts.kept(home):
+                accounts.forget(home, other)
     return {}
+
+
+def alike(name: str) -> List[str]:
+    """The other services that are the same database."""
+    same = {one: find(one).like or one for one in names()}
+    return [one for one in same if same[one] == same[name] and one != name]
 
 
 def can_wait(before: Account, account: Account) -> bool:
@@ -97,6 +107,7 @@ def settle_services(
         if before.fresh:
             before = replace(before, fresh=False)
             accounts.keep(home, before)
+        account = together(before, account)  # who is not to be let in any more may be what is live: a push tells
         same = before == replace(account, port=before.port)
         if not same or not accounts.service_called(account.service).is_finished(home, before):
             yield from make(home, account, timeout, live=True)

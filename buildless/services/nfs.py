@@ -57,6 +57,11 @@ class Nfs(Files):
         mounts.make_top(home)
 
     def install(self, home: AppLayout, account: Account) -> int:
+        former = home.state / "nfs"
+        if not self.place(home).exists() and former.is_dir() and any(former.iterdir()):
+            there = self.place(home)
+            advice = f"on the node: mkdir -p {there.parent} && mv {former} {there}"
+            raise NodeError(f"what {home.name} keeps is in {former}, as it once was; {advice}")
         self.finish(home)
         super().install(home, account)
         if account.host:
@@ -167,6 +172,8 @@ def link(home: AppLayout, host: str) -> None:
     """Have it at the place where the nodes that mount it have it."""
     mounts.remove(home, host)  # another node had this address before
     place = home.shared / host
+    if place.is_dir() and not place.is_symlink():
+        place.rmdir()
     if not place.is_symlink():
         place.symlink_to(mounts.HERE)
 

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Dict, Iterable, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Collection, Dict, Mapping, Tuple
 
 from buildless.errors import NodeError
 from buildless.node import accounts, renewal, tool
@@ -68,8 +68,8 @@ class Postgresql(Service):
         self.extend(account, account.name)
         return 0
 
-    def extend(self, account: Account, name: str, others: Iterable[str] = ()) -> None:
-        extensions = (*account.options.get("extensions", ()), *others)
+    def extend(self, account: Account, name: str, but: Collection[str] = ()) -> None:
+        extensions = tuple(one for one in account.options.get("extensions", ()) if one not in but)
         psql(name, extension_sql(name, account.name, extensions, self.trusted))
 
     def check(self, home: AppLayout, account: Account) -> None:
@@ -86,8 +86,10 @@ class Postgresql(Service):
         """
         new = f"{account.name}_0new"
         listed = pg_restore(home, dumped, "--list") if dumped is not None else ""
-        names = EXTENSIONS.findall(listed)
-        if "postgis" in names and not self.trusted and psql(account.name, HAS_POSTGIS):
+        known = {*EXTENSIONS.findall(listed)}
+        if "postgis" in known and not self.trusted:
+            psql("postgres", open_sql(account.name))  # a swap may have been interrupted
+        if "postgis" in known and not self.trusted and psql(account.name, HAS_POSTGIS):
             find("postgis").load(home, account, dumped)
             return
         psql("postgres", drop_sql(new) + role_sql(account.name, account.password))
@@ -96,10 +98,11 @@ class Postgresql(Service):
             psql(new, extension_sql(new, account.name, (), self.trusted, "public"))
             psql("postgres", owner_sql(new, account.name))
         psql("postgres", create_sql(new, account.name))
-        self.extend(account, new, {*names} & {*psql("postgres", TRUSTED).split()})
+        own = (known & {*psql("postgres", TRUSTED).split()}) - {*self.trusted}
+        self.extend(account, new, own)
         if dumped is not None:
             pg_restore(home, dumped, "--exit-on-error", "--no-owner", "--no-privileges", *target(account, new),
-                       chosen=wanted(listed, self.trusted), env=login(account))  # fmt: skip
+                       chosen=wanted(listed, self.trusted, own), env=login(account))  # fmt: skip
 
     def are_in_public(self, home: AppLayout, dumped: BinaryIO, listed: str) -> bool:
         """Whether a dump is of a database whose `trusted` extensions are in the schema public, as they once were made."""
@@ -171,11 +174,19 @@ def login(account: Account) -> Dict[str, str]:
     return {"PGPASSWORD": account.password, "PGCONNECT_TIMEOUT": "10"}
 
 
-def wanted(listed: str, trusted: Tuple[str, ...] = ()) -> str:
-    """The lines of ``pg_restore --list`` without what the database has before it is filled: extensions, schemas of trusted ones."""
+def wanted(listed: str, trusted: Tuple[str, ...] = (), own: Collection[str] = ()) -> str:
+    """The lines of ``pg_restore --list`` without what the database has before it is filled: extensions, schemas of trusted ones.
+
+    Extensions that are its `own` the owner makes when he is there, in their order and in their schema.
+    """
     names = "|".join(map(re.escape, trusted)) or "(?!)"
     there = re.compile(rf"\d+; \d+ \d+ ((EXTENSION|COMMENT - EXTENSION) |SCHEMA - ({names}) )")
-    return "".join(f"{line}\n" for line in listed.splitlines() if not there.match(line))
+    made = {
+        match[0]
+        for one in own
+        for match in re.finditer(rf"^\d+; 3079 \d+ EXTENSION - {re.escape(one)}(?= |$).*$", listed, re.MULTILINE)
+    }
+    return "".join(f"{line}\n" for line in listed.splitlines() if line in made or not there.match(line))
 
 
 def listen(layout: Layout, account: Account) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import takewhile
 from typing import Any, Protocol, TypeVar
 
 from buildless import service
@@ -63,7 +64,8 @@ class Data:
         if not chosen:
             raise NotFound(f"{self.place} has no service that keeps anything; there is nothing to back up")
         about = {"app": self.place.app, "environment": self.place.environment}
-        return await self.call("backup", LONG, services=list(chosen), about=about, keep=keep, since=since)
+        more = {} if since is None else {"since": since}
+        return await self.call("backup", LONG, services=list(chosen), about=about, keep=keep, **more)
 
     async def pieces(self, file: str) -> AsyncIterator[bytes]:
         """All of a backup."""
@@ -206,14 +208,20 @@ async def keep(site: Site, place: Place, say: Say, services: Sequence[str], node
     if not any(service.find(name).keeps for name in services):
         return None
     async with keeping(site, place, services, node) as data:
-        latest = site.repository(place.app).releases(place.environment, 1)
-        made = await data.backup(keep=True, since=latest[0].time if latest else None)
+        made = await data.backup(keep=True, since=live_since(site, place))
     file: str = made["file"]
     what = ", ".join(one["service"] for one in made["services"])
     say(f"{data.node.name}: {what} kept as {file} ({size(made['size'])})")
     for line in (f"{one['service']}: {line}" for one in made["services"] for line in one.get("said", ())):
         say(f"{data.node.name}: {line}")
     return file
+
+
+def live_since(site: Site, place: Place) -> float | None:
+    """When the version that is live went live, in POSIX seconds; None if nothing was ever released."""
+    releases = site.repository(place.app).releases(place.environment)
+    same = list(takewhile(lambda one: one.commit == releases[-1].commit, reversed(releases)))
+    return same[-1].time + 1 if same else None  # it is recorded in whole seconds
 
 
 async def put_back(site: Site, place: Place, file: str) -> None:

@@ -48,8 +48,9 @@ class Lifecycle:
         """What is live does before an update, as its own app.yaml says: it may not have what the new one names."""
         try:
             return data.described(self.site, self.plan.place).before_update
-        except GitdeployError:
-            return ()  # it was deployed when app.yaml was read otherwise
+        except GitdeployError as error:  # it was deployed when app.yaml was read otherwise
+            self.report.error(f"before_update of what is live is not run: {error}")
+            return ()
 
     async def check_environment(self) -> None:
         """On each node, before anything else of the release runs there: its configuration, then all else. Raises Refused."""
@@ -85,11 +86,16 @@ class Lifecycle:
         Before it there is a backup of the services. An exclusive one lets nobody in until the deploy has ended.
         """
         first = self.nodes.nodes[0]
+        exclusive = is_exclusive(self.plan, self.earlier)
+        if exclusive and self.nodes.absent:  # known only since its services were found to be empty
+            raise Refused(
+                f"an exclusive update wants all nodes; push again when {self.nodes.absent[0].node.name} is back"
+            )
         if self.earlier is not None:
             if first.facts["live"] and (words := self.getting_ready):
                 self.report.step("Before the update")
                 await perform(first, words, "before_update")
-            if is_exclusive(self.plan, self.earlier):
+            if exclusive:
                 self.report.step("Letting nobody in")
                 await self.hold()
             self.backup = await data.keep(
@@ -159,7 +165,8 @@ class Lifecycle:
 
 def bringing_up_to_date(plan: Plan, earlier: str | None) -> CommandLine:
     """The command that a deploy brings data up to date with; `earlier` as for Lifecycle. Empty if there is nothing to do."""
-    empty = earlier is None or (earlier == plan.commit.oid and any(find(one).keeps for one in plan.new))
+    keeping = {one for one in data.local(plan.services) if find(one).keeps}
+    empty = earlier is None or (earlier == plan.commit.oid and bool(keeping) and keeping <= {*plan.new})
     if plan.only_prepares or plan.source == "catch up" or (earlier == plan.commit.oid and not empty):
         return ()
     update = plan.description.update.run if plan.description.update else ()

@@ -13,11 +13,11 @@ from dataclasses import replace
 import pytest
 
 from buildless.errors import NodeError
-from buildless.node import archive
+from buildless.node import accounts, archive
 from buildless.node.__main__ import answer, said
 from buildless.node.layout import Layout
 from buildless.node.owners import Owners
-from buildless.node.services import SERVICE_VERBS, can_wait, together
+from buildless.node.services import SERVICE_VERBS, alike, can_wait, together
 from buildless.node.verbs import VERBS
 from buildless.service import Account
 
@@ -293,6 +293,9 @@ def test_what_does_not_work_is_mended_and_nothing_else_is_made(node):
     assert (node.home.state / "public_files").is_dir()
     node.remove_services(services=["files"])
     assert node.settle_services(services=wanting("files"), timeout=10) == {"changed": []}
+    kept = accounts.kept(node.home)["public_files"]
+    accounts.keep(node.home, replace(kept, host="10.0.0.9", clients=("10.0.0.9", "10.0.0.1")))
+    assert node.settle_services(services=wanting("public_files"), timeout=10) == {"changed": []}, "what is live uses it"
     other = [{**wanting("public_files")[0], "password": "f" * 48}]
     assert node.settle_services(services=other, timeout=10) == {"changed": []}, "what is live knows the former one"
 
@@ -319,3 +322,11 @@ def test_who_is_let_in_stays_so_until_the_release_is_live():
 def test_a_change_waits_if_the_new_release_can_start_without_it(before, wanted, waits):
     account = Account("redis", "shop", PASSWORD)
     assert can_wait(replace(account, **before), replace(account, **wanted)) is waits
+
+
+def test_what_is_the_same_database_has_one_account_when_it_is_live(node):
+    assert alike("postgis") == ["postgresql"] and alike("postgresql") == ["postgis"] and alike("redis") == []
+    for name in ("postgresql", "postgis"):
+        accounts.keep(node.home, Account(name, "shop", PASSWORD))
+    node.used(services=["postgis"])
+    assert sorted(accounts.kept(node.home)) == ["files", "postgis", "public_files"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from buildless.errors import NodeError
 from buildless.node import firewall, mounts
 from buildless.node.layout import Layout
 from buildless.node.owners import Owners
@@ -184,3 +185,15 @@ def test_the_units_that_mount_it(tmp_path):
         "shop.two": ["10.0.0.4"],
         "two": [],
     }
+
+
+def test_where_it_once_was_it_is_not_forgotten(tmp_path):
+    home = Layout(tmp_path).app("shop")
+    (home.state / "nfs").mkdir(parents=True)
+    (home.state / "nfs" / "note").touch()
+    with pytest.raises(
+        NodeError, match=f"what shop keeps is in {home.state}/nfs, as it once was; on the node: mkdir -p"
+    ):
+        SERVICE.install(home, Account("nfs", "shop"))
+    (home.state / "nfs" / "note").unlink()
+    SERVICE.install(home, Account("nfs", "shop"))

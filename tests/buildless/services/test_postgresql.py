@@ -11,6 +11,7 @@ def test_extensions_are_not_restored():
     )
     assert postgresql.wanted(listed).splitlines()[2:] == ["215; 1259 16390 TABLE public notes shop"]
     assert postgresql.EXTENSIONS.findall(listed) == ["hstore"]
+    assert "2; 3079 16389 EXTENSION - hstore " in postgresql.wanted(listed, (), {"hstore", "ltree"}).splitlines()
 
 
 def test_options():
