@@ -193,6 +193,16 @@ def test_nodes_and_balancer_are_set_up_again(server: Server, shop: App, balancer
     ]
 
 
+def test_doctor_looks_at_haproxy_where_there_is_no_nginx(server: Server, shop: App, balancer: Node) -> None:
+    assert "-----> lb1: well\n" in server.ssh("doctor").out
+    balancer.ssh("sh", "-c", "cp -p /etc/haproxy/haproxy.cfg /root/ && echo nonsense >>/etc/haproxy/haproxy.cfg")
+    try:
+        assert " !     haproxy does not run, or does not take its configuration; on it," in server.ssh("doctor").out
+    finally:
+        balancer.ssh("mv", "/root/haproxy.cfg", "/etc/haproxy/haproxy.cfg")
+    assert "-----> lb1: well\n" in server.ssh("doctor").out
+
+
 def test_web_servers_and_balancer_are_reloaded(shop: App, balancer: Node, pair: list[Node]) -> None:
     with crowd(balancer):
         for _ in range(10):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...errors import GitdeployError
-from ...nodes.fleet import Machine
+from ...nodes.fleet import BALANCER, Machine
 from ...runner import BASE_ENVIRON, Command
 from ...text import size
 from .call import Call, CommandSpec
@@ -108,7 +108,13 @@ def findings(record: Machine, status: Mapping[str, Any], setup: str | None, now:
         )
     for unit in status["failed_units"]:
         yield f"{unit} has failed; on it, look at: journalctl -u {unit}"
-    if not status["nginx_ok"]:
+    balances = BALANCER in record.roles
+    if balances and not status.get("haproxy_ok", True):  # one that was set up before that was asked does not say it
+        yield (
+            "haproxy does not run, or does not take its configuration; on it, look at: haproxy -c -f /etc/haproxy/haproxy.cfg,"
+            " and: journalctl -u haproxy"
+        )
+    if not balances and not status["nginx_ok"]:
         yield "nginx does not take its configuration; on it, look at: nginx -t"
     free = status["disk"]["bytes"]
     if free < LITTLE:
@@ -117,7 +123,7 @@ def findings(record: Machine, status: Mapping[str, Any], setup: str | None, now:
         yield f"it runs Debian {status['debian']}; gitdeploy is tested with {' and '.join(TESTED)}"
     if status["reboot_required"]:
         yield f"it wants to be rebooted; run: nodes:drain {record.name}, reboot it, then: nodes:resume {record.name}"
-    if not status["in_service"]:
+    if not status["in_service"] and not balances:
         yield (
             f"it is drained; when it is to get requests again: nodes:resume {record.name}"
             if record.drained
