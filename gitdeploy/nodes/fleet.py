@@ -66,6 +66,10 @@ class Fleet:
         values = {key: value for key, value in found.items() if key in known}
         return Machine(**{**values, "roles": tuple(values.get("roles", (APPS,)))})
 
+    def drained(self, name: str) -> bool:
+        """Whether somebody took a node out of service, until he puts it back; the server's own machine never is."""
+        return name in self.names() and self.get(name).drained
+
     def save(self, machine: Machine) -> Machine:
         """Keep what is known of a machine; whole or not at all (rename)."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)

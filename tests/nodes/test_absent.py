@@ -132,3 +132,24 @@ def test_a_node_that_cannot_catch_up_stays_out_of_service_and_says_so(server, sh
     shop.commit("Sell pears", hello("pears"))
     shop.push().ok()
     eventually("it is in service", lambda: in_service(web2), 10)
+
+
+def test_logs_are_those_of_the_others_and_a_node_that_is_drained_meanwhile_stays_out(server, shop, web, request):
+    web2 = web[1]
+    shop.commit("Sell apples", hello("apples"))
+    shop.push().ok()
+    request.getfixturevalue("web2_down")
+    said = server.ssh("logs", shop.name).ok()
+    assert "gitdeploy: web2: it does not answer: ssh: connect to host" in said.err
+    assert all(line.startswith("web1 ") for line in said.out.splitlines())
+    said = server.ssh("nodes:drain", "web2").ok().out
+    assert re.fullmatch(
+        r"web2 does not answer \(ssh: .*\); it is kept out when it is back, until: nodes:resume web2\n", said
+    )
+    web2.start()
+    web2.up()
+    try:
+        eventually("it is up to date", lambda: re.search(r"^drained +current", row(server, "web2").split(None, 2)[2]))
+        assert not in_service(web2)
+    finally:
+        server.ssh("nodes:resume", "web2").ok()

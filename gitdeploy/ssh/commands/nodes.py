@@ -61,8 +61,9 @@ async def row(call: Call, name: str) -> dict[str, Any]:
     except Refused as error:
         found["state"] = str(error)
         return found
-    drained = name in call.site.fleet.names() and call.site.fleet.get(name).drained
-    found["state"] = "drained" if drained else "up" if status.get("in_service", True) else "catching up"
+    found["state"] = (
+        "drained" if call.site.fleet.drained(name) else "up" if status.get("in_service", True) else "catching up"
+    )
     if status:
         found["setup"] = "current" if one.setup in (None, status["setup"]) else f"run: gitdeploy setup-node {name}"
     return found
@@ -91,9 +92,22 @@ def check(call: Call) -> Node:
 
 async def drain(call: Call) -> int:
     one = check(call)
-    async with call.site.talking(one) as session:
-        await session.leave()
-    call.site.fleet.change(one.name, drained=True)
+    machine = one.name in call.site.fleet.names()
+    if machine:
+        call.site.fleet.change(one.name, drained=True)  # first, so that one that comes back meanwhile is kept out
+    try:
+        if (problem := await one.reach()) is None:
+            async with call.site.talking(one) as session:
+                await session.leave()
+    except Refused as error:
+        if not machine:
+            raise
+        problem = str(error)
+    if problem is not None:
+        call.io.write(
+            f"{one.name} does not answer ({problem}); it is kept out when it is back, until: nodes:resume {one.name}"
+        )
+        return 0
     call.io.write(f"{one.name} gets no new requests from its balancer, until: nodes:resume {one.name}")
     return 0
 
