@@ -74,6 +74,19 @@ class OnNodes:
             self.nodes.remove(on)
             self.absent.append(on)
 
+    def look_at_balancer(self, name: str) -> None:
+        """Say if a balancer was set up for other nodes, or otherwise: it may give a new one nothing, or go on asking an old one."""
+        try:
+            wanted, has = self.site.node(name).setup, self.site.fleet.get(name).setup
+        except GitdeployError as error:
+            self.report.error(str(error))
+            return
+        if wanted not in (None, has):
+            self.report.detail(
+                f"{name}: the balancer is not set up as gitdeploy.yaml and this gitdeploy have it now;"
+                f" run: gitdeploy setup-node {name}"
+            )
+
     async def switch(self) -> None:
         """Make the release live. A node that cannot be switched now is switched when it can; only if none can it is Refused."""
         failed = await attempt(self.nodes, OnNode.switch)

@@ -116,6 +116,8 @@ class Deploy(Attempt):
         exclusive = is_exclusive(plan, self.earlier())
         await self.stage("connect", self.nodes.connect(missing, self.place.environment, exclusive=exclusive))
         await self.stage("survey", self.nodes.all(OnNode.survey))
+        if self.environment.balancer is not None:
+            self.nodes.look_at_balancer(self.environment.balancer)
         self.check_names(plan)
         if problem := stages.lacks_configuration(plan):
             raise Refused(problem)

@@ -11,6 +11,7 @@ from gitdeploy.config import Config
 from gitdeploy.deploy.onnodes import OnNodes, named, refusal
 from gitdeploy.deploy.report import Report
 from gitdeploy.errors import Refused
+from gitdeploy.nodes.fleet import Fleet, Machine
 
 from .test_stages import plan
 
@@ -36,8 +37,9 @@ class FakeNode:
 
 
 @pytest.fixture
-def site():
+def site(tmp_path):
     return SimpleNamespace(
+        fleet=Fleet(tmp_path),
         reactor=Clock(),
         config=Config(),
         behind={"web2": None},
@@ -127,6 +129,24 @@ def test_a_deploy_goes_on_without_as_many_as_may_be_missing(site):
     assert outcome(nodes.connect(1, "production")) is None
     assert said == [" !     web2 does not answer; it catches up when it is back"] and nodes.names == "web1"
     assert [on.node.name for on in nodes.absent] == ["web2"]
+
+
+def test_a_balancer_that_was_set_up_for_other_nodes_is_said_with_what_to_run(site):
+    def node(name):
+        return FakeNode(name) if name == "lb1" else site.fleet.get(name)
+
+    site.node = node
+    nodes, said = of(site, FakeNode("web1"))
+    site.fleet.save(Machine("lb1", "192.0.2.8", setup="2", roles=("balancer",)))
+    nodes.look_at_balancer("lb1")
+    assert said == []
+    site.fleet.change("lb1", setup="1")
+    nodes.look_at_balancer("lb1")
+    nodes.look_at_balancer("lb7")
+    assert said == [
+        "       lb1: the balancer is not set up as gitdeploy.yaml and this gitdeploy have it now; run: gitdeploy setup-node lb1",
+        " !     there is no node 'lb7'; did you mean lb1?",
+    ]
 
 
 def test_who_would_run_the_jobs_is_away_and_nobody_else_runs_them(site):
