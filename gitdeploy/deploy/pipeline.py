@@ -115,7 +115,7 @@ class Deploy(Attempt):
         missing = self.environment.missing if self.only is None else 0
         exclusive = is_exclusive(plan, self.earlier())
         await self.stage("connect", self.nodes.connect(missing, self.place.environment, exclusive=exclusive))
-        await self.stage("survey", self.nodes.all(OnNode.survey))
+        await self.stage("survey", self.nodes.survey())
         if self.environment.balancer is not None:
             self.nodes.look_at_balancer(self.environment.balancer)
         self.check_names(plan)

@@ -52,7 +52,10 @@ def test_a_push_is_refused_while_a_node_is_down(shop, web, web2_down):
         done = shop.push()
     [error] = errors(done)
     assert error.startswith("web2 does not answer (")
-    assert error.endswith("; push again when all are back, or write `missing: 1` for production in gitdeploy.yaml")
+    assert error.endswith(
+        "; push again when all are back, or write `missing: 1` for production in gitdeploy.yaml"
+        " and have the server read it again (systemctl reload gitdeploy, or SIGHUP)"
+    )
     assert done.refused("web2 does not answer (")
 
 
@@ -95,6 +98,20 @@ def test_where_one_may_be_missing_the_push_goes_on_and_the_node_catches_up(serve
     assert live(web2, shop.name) == f"v2 {pears}"
     assert re.search(r"up +current +production +-$", row(server, "web2"))
     assert re.search(r"d3 .* gitdeploy +catch up .* live +v2 ", server.ssh("deploys", shop.name).ok().out)
+
+
+def test_a_node_whose_cable_is_cut_just_before_a_push_is_one_that_is_down(server, shop, web, missing_1):
+    web1, web2 = web
+    shop.commit("Sell apples", hello("apples"))
+    shop.push().ok()
+    shop.commit("Sell pears", hello("pears"))
+    web2.cut()
+    try:
+        done = shop.push().ok()
+        assert errors(done) == ["web2 does not answer; it catches up when it is back"] and says(web1, shop) == "pears"
+    finally:
+        web2.mend()
+    eventually("it has caught up", lambda: says(web2, shop) == "pears" and in_service(web2), 60)
 
 
 def test_an_exclusive_update_waits_for_all_nodes(server, shop, web, missing_1, request):

@@ -19,8 +19,8 @@ from .test_stages import plan
 class FakeNode:
     """A node that can be reached or not, whose sessions answer with nothing."""
 
-    def __init__(self, name, down=None):
-        self.name, self.down, self.ended = name, down, False
+    def __init__(self, name, down=None, fails=()):
+        self.name, self.down, self.ended, self.fails = name, down, False, list(fails)
         self.setup, self.expected = "2", False
 
     async def reach(self):
@@ -122,6 +122,7 @@ def test_a_deploy_goes_on_without_as_many_as_may_be_missing(site):
     refused = outcome(nodes.connect(0, "production"))
     assert str(refused) == (
         "web2 does not answer (no route); push again when all are back, or write `missing: 1` for production in gitdeploy.yaml"
+        " and have the server read it again (systemctl reload gitdeploy, or SIGHUP)"
     )
     assert str(outcome(nodes.connect(1, "production", exclusive=True))).startswith(
         "an exclusive update wants all nodes"
@@ -129,6 +130,50 @@ def test_a_deploy_goes_on_without_as_many_as_may_be_missing(site):
     assert outcome(nodes.connect(1, "production")) is None
     assert said == [" !     web2 does not answer; it catches up when it is back"] and nodes.names == "web1"
     assert [on.node.name for on in nodes.absent] == ["web2"]
+
+
+@pytest.fixture
+def surveyed(monkeypatch):
+    """What OnNode.survey does: it fails as often as the node says, with the reason, and its session with it."""
+    asked = []
+
+    async def survey(on):
+        asked.append(on.node.name)
+        if on.node.fails:
+            reason, down = on.node.fails.pop(0)
+            on.node.down, on.node.ended = down, True
+            raise Refused(reason, "raw lines of ssh")
+        on.node.ended = False
+
+    monkeypatch.setattr("gitdeploy.deploy.onnodes.OnNode.survey", survey)
+    return asked
+
+
+LOST = "the connection was lost (exit code 255), during: survey"
+
+
+def test_a_node_that_is_lost_before_anything_was_done_there_counts_as_one_that_was_down(site, surveyed):
+    web2 = FakeNode("web2", fails=[(LOST, "no route")])
+    nodes, said = of(site, FakeNode("web1"), web2)
+    assert outcome(nodes.connect(1, "production")) is None
+    assert outcome(nodes.survey()) is None
+    assert said == [" !     web2 does not answer; it catches up when it is back"] and nodes.names == "web1"
+
+    nodes, said = of(site, FakeNode("web1"), FakeNode("web2", "no route"), FakeNode("web3", fails=[(LOST, "no power")]))
+    assert outcome(nodes.connect(1, "production")) is None
+    refused = outcome(nodes.survey())
+    assert str(refused).startswith("web2, web3 do not answer (no route); push again when one of them is back, or write")
+    assert refused.details == ()
+
+
+def test_a_node_that_is_back_at_once_is_asked_once_more(site, surveyed):
+    nodes, said = of(site, FakeNode("web1"), FakeNode("web2", fails=[(LOST, None)]))
+    assert outcome(nodes.connect(0, "production")) is None
+    assert outcome(nodes.survey()) is None
+    assert surveyed == ["web1", "web2", "web2"] and said == [] and nodes.names == "web1, web2"
+    nodes, _ = of(site, FakeNode("web1"), FakeNode("web2", fails=[(LOST, None), ("it crashed", None)]))
+    assert outcome(nodes.connect(1, "production")) is None
+    assert str(outcome(nodes.survey())) == "web2: it crashed"  # it is there
 
 
 def test_a_balancer_that_was_set_up_for_other_nodes_is_said_with_what_to_run(site):
