@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..config import Environment
 from ..errors import GitdeployError, Refused
 from ..nodes.node import Node
 from .absence import absent
@@ -91,10 +92,13 @@ class OnNodes:
             self.nodes.remove(on)
             self.absent[on] = reason
 
-    def look_at_balancer(self, name: str) -> None:
-        """Say if a balancer was set up for other nodes, or otherwise: it may give a new one nothing, or go on asking an old one."""
+    def look_at_balancer(self, environment: Environment) -> None:
+        """Say if its balancer is not set up for it: that may give a new node nothing, or go on asking an old one."""
+        if (name := environment.balancer) is None:
+            return
         try:
-            wanted, has = self.site.node(name).setup, self.site.fleet.get(name).setup
+            has = self.site.fleet.named(environment.name, "balancer", name).setup
+            wanted = self.site.node(name).setup
         except GitdeployError as error:
             self.report.error(str(error))
             return

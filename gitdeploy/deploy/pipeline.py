@@ -100,6 +100,8 @@ class Deploy(Attempt):
         self.push = push
         if self.site.stopping:
             raise Refused("the server is stopping; push again in a moment")
+        if self.only is None and (wrong := self.site.fleet.misplaced(self.environment.name, self.environment.machines)):
+            raise Refused(*wrong)
         if self.problem is not None:
             raise self.problem
         if self.gate() is None:
@@ -116,8 +118,7 @@ class Deploy(Attempt):
         exclusive = is_exclusive(plan, self.earlier())
         await self.stage("connect", self.nodes.connect(missing, self.place.environment, exclusive=exclusive))
         await self.stage("survey", self.nodes.survey())
-        if self.environment.balancer is not None:
-            self.nodes.look_at_balancer(self.environment.balancer)
+        self.nodes.look_at_balancer(self.environment)
         self.check_names(plan)
         if problem := stages.lacks_configuration(plan):
             raise Refused(problem)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...errors import GitdeployError
-from ...nodes.fleet import BALANCER, Machine
+from ...nodes.fleet import BALANCER, EMBEDDED, Machine
 from ...runner import BASE_ENVIRON, Command
 from ...text import size
 from .call import Call, CommandSpec
@@ -27,9 +27,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 async def run(call: Call) -> int:
     worst = 0
-    sections: list[tuple[str, list[str]]] = [("server", [line async for line in server(call)])]
-    for name in call.site.fleet.names():
-        sections.append((name, await machine(call, call.site.fleet.get(name))))
+    fleet = call.site.fleet
+    sections: list[tuple[str, list[str]]] = [
+        ("server", [*misplaced(call, EMBEDDED), *[line async for line in server(call)]])
+    ]
+    for name in fleet.names():
+        sections.append((name, [*misplaced(call, name), *await machine(call, fleet.get(name))]))
     for name in sorted(unknown(call)):
         sections.append((name, [f"gitdeploy.yaml names it, and it is not there; run: gitdeploy create-node {name}"]))
     for title, problems in sections:
@@ -40,11 +43,19 @@ async def run(call: Call) -> int:
     return worst
 
 
+def misplaced(call: Call, name: str) -> list[str]:
+    """What gitdeploy.yaml takes a machine for and it is not, a line each."""
+    return [
+        line
+        for one in call.site.config.environments.values()
+        for line in call.site.fleet.misplaced(one.name, [pair for pair in one.machines if pair[1] == name])
+    ]
+
+
 def unknown(call: Call) -> set[str]:
     """The nodes that gitdeploy.yaml names and nobody has made."""
     environments = call.site.config.environments.values()
-    named = {name for one in environments for name in (*one.nodes, one.balancer, one.services) if name is not None}
-    return named - set(call.site.fleet.names()) - {"embedded"}
+    return {name for one in environments for _, name in one.machines} - set(call.site.fleet.names()) - {EMBEDDED}
 
 
 async def server(call: Call) -> Any:

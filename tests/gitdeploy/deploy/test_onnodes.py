@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from gitdeploy.config import Config
+from gitdeploy.config import Config, Environment
 from gitdeploy.deploy.onnodes import OnNodes, named, refusal
 from gitdeploy.deploy.report import Report
 from gitdeploy.errors import Refused
@@ -183,14 +183,15 @@ def test_a_balancer_that_was_set_up_for_other_nodes_is_said_with_what_to_run(sit
     site.node = node
     nodes, said = of(site, FakeNode("web1"))
     site.fleet.save(Machine("lb1", "192.0.2.8", setup="2", roles=("balancer",)))
-    nodes.look_at_balancer("lb1")
+    nodes.look_at_balancer(Environment("production", balancer="lb1"))
+    nodes.look_at_balancer(Environment("production"))
     assert said == []
     site.fleet.change("lb1", setup="1")
-    nodes.look_at_balancer("lb1")
-    nodes.look_at_balancer("lb7")
+    nodes.look_at_balancer(Environment("production", balancer="lb1"))
+    nodes.look_at_balancer(Environment("production", balancer="lb7"))
     assert said == [
         "       lb1: the balancer is not set up as gitdeploy.yaml and this gitdeploy have it now; run: gitdeploy setup-node lb1",
-        " !     there is no node 'lb7'; did you mean lb1?",
+        " !     gitdeploy.yaml names lb7 for production, and it is not there; run: gitdeploy create-node lb7",
     ]
 
 
