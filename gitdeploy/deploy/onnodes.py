@@ -85,10 +85,16 @@ class OnNodes:
         """Go on without these, with those that were down before. Raises Refused if they are too many."""
         names = {on.node.name: reason for on, reason in {**self.absent, **down}.items()}
         missing, environment, exclusive = self.terms
-        if problem := absent(names, len(self.nodes) + len(self.absent), missing, environment, exclusive=exclusive):
-            raise Refused(problem)
+        nodes = len(self.nodes) + len(self.absent)
+        said = {name: self.site.fleet.unready(name, reason) for name, reason in names.items()}
+        unready = {name: named(words, [name], nodes) for name, words in said.items() if words is not None}
+        if problem := absent(names, nodes, missing, environment, exclusive=exclusive):
+            raise Refused(*(unready.values() or [problem]))  # those that are down may be back by then
         for on, reason in down.items():
-            self.report.error(f"{on.node.name} does not answer; it catches up when it is back{missed(on)}")
+            why = unready.get(on.node.name, f"{on.node.name} does not answer")
+            self.report.error(
+                f"{why}; it catches up when it is {'set up' if on.node.name in unready else 'back'}{missed(on)}"
+            )
             self.nodes.remove(on)
             self.absent[on] = reason
 

@@ -100,6 +100,14 @@ class Fleet:
                 found.append(str(error))
         return found
 
+    def unready(self, name: str, reason: str) -> str | None:
+        """What to do about a machine that does not answer, with ssh's `reason`, if it only wants to be set up; else None."""
+        if self.get(name).setup is None:
+            return f"it has not been set up; run: gitdeploy setup-node {name}"
+        if "Permission denied (" in reason:
+            return f"it does not let the server in; run: gitdeploy setup-node {name}"
+        return None
+
     def drained(self, name: str) -> bool:
         """Whether somebody took a node out of service, until he puts it back; the server's own machine never is."""
         return name in self.names() and self.get(name).drained

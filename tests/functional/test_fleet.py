@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Callable
 
 import pytest
@@ -15,6 +17,7 @@ environments:
   production: {nodes: "web1, lb1", balancer: web1}
   staging: {nodes: web7}
   here: {}
+  new: {nodes: web2}
 """
 WRONG = (
     "lb1 runs no apps, but production lists it under `nodes:`; correct gitdeploy.yaml",
@@ -25,10 +28,16 @@ GONE = "gitdeploy.yaml names web7 for staging, and it is not there; run: gitdepl
 
 @pytest.fixture(scope="module")
 def server(servers: Callable[..., Server]) -> Server:
-    """It knows of two machines, and nothing listens where they should be."""
+    """It knows of three machines, and nothing listens where they should be; web2 has never been set up."""
     server = servers(SETTINGS)
+    server.key("setup")
+    for name in ("setup", "server"):
+        for end in ("", ".pub"):
+            (server.home / "ssh").mkdir(exist_ok=True)
+            shutil.copy(server.user / f"setup{end}", server.home / "ssh" / f"{name}_ed25519{end}")
     fleet = Fleet(server.home / "nodes")
     fleet.save(Machine("web1", "127.0.0.1", port=9, setup="abc"))
+    fleet.save(Machine("web2", "127.0.0.1", port=9))
     fleet.save(Machine("lb1", "127.0.0.1", port=9, setup="abc", roles=("balancer",)))
     return server
 
@@ -62,3 +71,11 @@ def test_a_node_that_is_gone_is_said_in_the_same_words(server: Server, shop: App
         done = server.gitdeploy(*words)
         assert done.status == 3 and GONE in done.text, done.text
     assert WRONG[0] in server.gitdeploy("setup-node", "production").text
+
+
+def test_a_node_that_was_never_set_up_is_said_with_what_to_run(server: Server, shop: App) -> None:
+    shop.git("remote", "add", "new", shop.git("remote", "get-url", "staging").replace("/staging/", "/new/"))
+    said = "it has not been set up; run: gitdeploy setup-node web2"
+    assert shop.push("new", "master").refused(said)
+    assert re.search(rf"^web2 +127.0.0.1 +{said} ", server.ssh("nodes").ok().out, re.MULTILINE)
+    assert f"-----> web2: needs attention\n !     {said}\n" in server.ssh("doctor").out

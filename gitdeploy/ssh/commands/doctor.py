@@ -100,7 +100,8 @@ async def machine(call: Call, record: Machine) -> list[str]:
     try:
         node = call.site.node(record.name)
         if (problem := await node.reach()) is not None:
-            return [f"it does not answer: {problem}; look whether it runs, then: gitdeploy list-nodes"]
+            unready = call.site.fleet.unready(record.name, problem)
+            return [unready or f"it does not answer: {problem}; look whether it runs, then: gitdeploy list-nodes"]
         async with call.site.talking(node) as session:
             status = await session.status()
     except GitdeployError as error:

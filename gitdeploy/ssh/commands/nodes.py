@@ -53,7 +53,7 @@ async def row(call: Call, name: str) -> dict[str, Any]:
         one = call.site.node(name)
         found["address"] = one.address
         if (problem := await one.reach()) is not None:
-            found["state"] = f"down: {problem}"
+            found["state"] = call.site.fleet.unready(name, problem) or f"down: {problem}"
             return found
         async with call.site.talking(one) as session:
             status = await session.status()

@@ -38,8 +38,11 @@ class FakeNode:
 
 @pytest.fixture
 def site(tmp_path):
+    fleet = Fleet(tmp_path)
+    for name in ("web1", "web2", "web3", "web4"):
+        fleet.save(Machine(name, "192.0.2.1", setup="2"))
     return SimpleNamespace(
-        fleet=Fleet(tmp_path),
+        fleet=fleet,
         reactor=Clock(),
         config=Config(),
         behind={"web2": None},
@@ -130,6 +133,27 @@ def test_a_deploy_goes_on_without_as_many_as_may_be_missing(site):
     assert outcome(nodes.connect(1, "production")) is None
     assert said == [" !     web2 does not answer; it catches up when it is back"] and nodes.names == "web1"
     assert [on.node.name for on in nodes.absent] == ["web2"]
+
+
+def test_a_node_that_was_never_set_up_or_lets_nobody_in_is_said_with_what_to_run(site):
+    site.fleet.change("web2", setup=None)
+    denied = "gitdeploy@192.0.2.3: Permission denied (publickey,password)."
+    nodes, said = of(
+        site, FakeNode("web1"), FakeNode("web2", denied), FakeNode("web3", denied), FakeNode("web4", "no route")
+    )
+    refused = outcome(nodes.connect(2, "production"))
+    assert (str(refused), *refused.details) == (
+        "web2: it has not been set up; run: gitdeploy setup-node web2",
+        "web3: it does not let the server in; run: gitdeploy setup-node web3",
+    )
+    assert outcome(nodes.connect(3, "production")) is None
+    assert said == [
+        " !     web2: it has not been set up; run: gitdeploy setup-node web2; it catches up when it is set up",
+        " !     web3: it does not let the server in; run: gitdeploy setup-node web3; it catches up when it is set up",
+        " !     web4 does not answer; it catches up when it is back",
+    ]
+    nodes, _ = of(site, FakeNode("web2", denied))
+    assert str(outcome(nodes.connect(0, "production"))) == "it has not been set up; run: gitdeploy setup-node web2"
 
 
 @pytest.fixture
