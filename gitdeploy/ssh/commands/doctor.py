@@ -133,7 +133,9 @@ def findings(record: Machine, status: Mapping[str, Any], setup: str | None, now:
         yield f"{size(free)} are free on its disk; keep fewer versions (keep: versions in gitdeploy.yaml), or make room"
     if str(status["debian"]).partition(".")[0] not in TESTED:
         yield f"it runs Debian {status['debian']}; gitdeploy is tested with {' and '.join(TESTED)}"
-    if status["reboot_required"]:
+    if status["reboot_required"] and balances:
+        yield "it wants to be rebooted; nobody is answered meanwhile: on it, run: reboot"
+    elif status["reboot_required"]:
         yield f"it wants to be rebooted; run: nodes:drain {record.name}, reboot it, then: nodes:resume {record.name}"
     if not status["in_service"] and not balances:
         yield (

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 
 from ...errors import Refused
+from ...nodes.fleet import BALANCER
 from ...nodes.node import Node
 from .call import Call, CommandSpec, as_json
 
@@ -92,9 +94,14 @@ def check(call: Call) -> Node:
 
 async def drain(call: Call) -> int:
     one = check(call)
-    machine = one.name in call.site.fleet.names()
+    fleet = call.site.fleet
+    machine = one.name in fleet.names()
     if machine:
-        call.site.fleet.change(one.name, drained=True)  # first, so that one that comes back meanwhile is kept out
+        if BALANCER in fleet.get(one.name).roles:
+            raise Refused(
+                f"{one.name} is a balancer, and nothing before it could send its requests elsewhere; drain nodes behind it"
+            )
+        fleet.change(one.name, drained=True)  # first, so that one that comes back meanwhile is kept out
     try:
         if (problem := await one.reach()) is None:
             async with call.site.talking(one) as session:
@@ -103,13 +110,35 @@ async def drain(call: Call) -> int:
         if not machine:
             raise
         problem = str(error)
+    kept_out, exceptions = outcome(one.name, call.site.config.environments.values(), fleet.drained)
     if problem is not None:
-        call.io.write(
-            f"{one.name} does not answer ({problem}); it is kept out when it is back, until: nodes:resume {one.name}"
-        )
-        return 0
-    call.io.write(f"{one.name} gets no new requests from its balancer, until: nodes:resume {one.name}")
+        what = f"does not answer ({problem}); it is {'kept out' if kept_out else 'drained'} when it is back"
+    else:
+        what = "gets no new requests from its balancer" if kept_out else "is drained"
+    call.io.write(f"{one.name} {what}, until: nodes:resume {one.name}")
+    for line in exceptions:
+        call.io.write(line)
     return 0
+
+
+def outcome(name: str, environments: Iterable[Any], drained: Callable[[str], bool]) -> tuple[bool, list[str]]:
+    """Whether a balancer sends requests elsewhere when a node is drained; and, a line each, where it goes on getting them."""
+    kept_out, exceptions = False, []
+    for one in environments:
+        if name not in one.nodes:
+            continue
+        if one.balancer is None:
+            exceptions.append(
+                f"{one.name} has no balancer, and whoever asks {name} is answered as before; to take an app out of service:"
+                " maintenance:on APP"
+            )
+        elif all(drained(other) for other in one.nodes if other != name):
+            exceptions.append(
+                f"{one.name} has no other node that is not drained, and so {one.balancer} goes on asking {name}"
+            )
+        else:
+            kept_out = True
+    return kept_out, exceptions
 
 
 async def resume(call: Call) -> int:

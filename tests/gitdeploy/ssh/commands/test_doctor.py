@@ -62,3 +62,6 @@ def test_a_balancer_has_haproxy_and_no_nginx():
         " and: journalctl -u haproxy"
     ]
     assert found(haproxy_ok=False) == []
+    assert found(balancer, reboot_required=True) == [
+        "it wants to be rebooted; nobody is answered meanwhile: on it, run: reboot"
+    ]

@@ -45,8 +45,8 @@ class Desk:
     async def talking(self, node):
         yield node
 
-    def type(self, command, name, **how):
-        """What the command writes."""
+    def type(self, command, name, refused=None, **how):
+        """What the command writes; what it is `refused` with begins so."""
         out, found = [], []
         self.node = FakeNode(name, **how)
         site = SimpleNamespace(
@@ -57,7 +57,10 @@ class Desk:
             args=SimpleNamespace(node=name), io=SimpleNamespace(write=out.append), site=site, administers=lambda: True
         )
         Deferred.fromCoroutine(command(call)).addBoth(found.append)
-        assert found == [0], found
+        if refused is None:
+            assert found == [0], found
+        else:
+            assert str(found[0].value).startswith(refused)
         return out
 
 
@@ -84,3 +87,28 @@ def test_one_that_is_down_is_kept_out_when_it_is_back(desk, how):
     said = desk.type(nodes.resume, "web1", down="no route")
     assert said == ["web1 does not answer (no route); it gets requests as soon as it is back and up to date"]
     assert not desk.fleet.drained("web1")
+
+
+def test_what_goes_on_getting_requests_is_said(desk):
+    assert desk.type(nodes.drain, "web3") == [
+        "web3 is drained, until: nodes:resume web3",
+        "staging has no balancer, and whoever asks web3 is answered as before; to take an app out of service: maintenance:on APP",
+    ]
+    assert len(desk.type(nodes.drain, "web2")) == 1
+    assert desk.type(nodes.drain, "web1") == [
+        "web1 is drained, until: nodes:resume web1",
+        "production has no other node that is not drained, and so lb1 goes on asking web1",
+    ]
+    assert desk.type(nodes.drain, "web1", down="no route")[0] == (
+        "web1 does not answer (no route); it is drained when it is back, until: nodes:resume web1"
+    )
+
+
+def test_a_balancer_is_not_drained(desk):
+    assert (
+        desk.type(
+            nodes.drain, "lb1", refused="lb1 is a balancer, and nothing before it could send its requests elsewhere;"
+        )
+        == []
+    )
+    assert not desk.node.left and not desk.fleet.drained("lb1")
