@@ -7,7 +7,6 @@ from pathlib import Path
 import buildless
 
 from .config import Config, Environment
-from .errors import Refused
 from .installed import directory
 from .nodes import balancer, kit, pages
 from .nodes.fleet import APPS, BALANCER, Fleet, Logins, Machine
@@ -27,7 +26,7 @@ def outfit(kit: Kit, machine: Machine, settings: Config, fleet: Fleet, logins: L
     if BALANCER in machine.roles:
         generated[balancer.CONFIGURATION] = balancer.haproxy(pools(machine, settings, fleet))
     if APPS in machine.roles:
-        generated[balancer.TRUST] = balancer.trust(fleet.get(name) for name in balancers(machine, settings))
+        generated[balancer.TRUST] = balancer.trust(balancers(machine, settings, fleet))
     return kit.outfit(machine, generated)
 
 
@@ -37,7 +36,7 @@ def pools(machine: Machine, settings: Config, fleet: Fleet) -> list[balancer.Poo
     for environment in settings.environments.values():
         if environment.balancer == machine.name:
             default = environment.name == settings.default_environment
-            machines = tuple(_app_node(fleet, environment, name) for name in environment.nodes)
+            machines = tuple(fleet.named(environment.name, "nodes", name) for name in environment.nodes)
             found.append(balancer.Pool(environment.name, domains(environment, settings), machines, default))
     return found
 
@@ -49,14 +48,10 @@ def domains(environment: Environment, settings: Config) -> tuple[str, ...]:
     return (f"{environment.name}.{domain}", *own)
 
 
-def balancers(machine: Machine, settings: Config) -> list[str]:
-    """The balancers that send requests to a node."""
-    found = {one.balancer for one in settings.environments.values() if one.balancer and machine.name in one.nodes}
-    return sorted(found)
-
-
-def _app_node(fleet: Fleet, environment: Environment, name: str) -> Machine:
-    machine = fleet.get(name)
-    if APPS not in machine.roles:
-        raise Refused(f"{name} runs no apps, but {environment.name} lists it under `nodes:`; correct gitdeploy.yaml")
-    return machine
+def balancers(machine: Machine, settings: Config, fleet: Fleet) -> list[Machine]:
+    """The balancers that send requests to a node. Raises Refused, NotFound."""
+    return [
+        fleet.named(one.name, "balancer", one.balancer)
+        for one in settings.environments.values()
+        if one.balancer and machine.name in one.nodes
+    ]

@@ -6,7 +6,7 @@ import shutil
 import time
 from typing import Any, Dict
 
-from buildless.node import facts, nginx, releases, systemd
+from buildless.node import facts, haproxy, nginx, releases, systemd
 from buildless.node.layout import Layout
 
 
@@ -21,6 +21,7 @@ def status(layout: Layout) -> Dict[str, Any]:
         "clock": time.time(),
         "setup": facts.first_line(layout.setup),
         "nginx_ok": nginx.is_well(layout),
+        "haproxy_ok": haproxy.is_well(layout),
         "debian": facts.first_line(layout.root / "etc" / "debian_version"),
         "reboot_required": (layout.root / "run" / "reboot-required").exists(),
     }

@@ -9,9 +9,10 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from ..config import Environment
 from ..errors import GitdeployError, Refused
 from ..nodes.node import Node
-from . import stages
+from .absence import absent
 from .onnode import OnNode, Work
 from .report import Progress, Report
 from .site import Site
@@ -24,12 +25,14 @@ Failed = list[tuple[OnNode, Failure]]
 class OnNodes:
     """`nodes` are those that take part. `late` are those that could not be switched, or tidied up, when their turn was there."""
 
+    terms: tuple[int, str, bool]  # how many may be absent, of which environment, and whether in truth none may
+
     def __init__(self, site: Site, nodes: Sequence[Node], report: Report) -> None:
         self.site, self.report = site, report
         progress = Progress(report)
         self.nodes = [OnNode(site, node, report, progress.of(node.name)) for node in nodes]
         self.late: set[OnNode] = set()
-        self.absent: list[OnNode] = []  # those that are down, and that the environment may do without
+        self.absent: dict[OnNode, str] = {}  # those that are down, and why, which the environment may do without
         self.behind: set[str] = set()  # names of nodes whose services could not be changed; they may be none of `nodes`
 
     @property
@@ -48,7 +51,10 @@ class OnNodes:
 
     async def all(self, work: Work) -> None:
         """Do `work` on all at once; ends when all have ended. What failed is raised, with the names of the nodes."""
-        failed = await attempt(self.nodes, work)
+        self.check(await attempt(self.nodes, work))
+
+    def check(self, failed: Failed) -> None:
+        """Raise what failed, a defect first."""
         for _, failure in failed:
             if not failure.check(GitdeployError):
                 failure.raiseException()
@@ -60,19 +66,53 @@ class OnNodes:
 
         Whoever is to let nobody in, `exclusive`, wants all.
         """
-        reasons: list[tuple[bool, Any]] = await DeferredList(
-            [Deferred.fromCoroutine(on.node.reach()) for on in self.nodes], consumeErrors=True
-        )
-        for failure in [result for success, result in reasons if not success]:
-            failure.raiseException()
-        down = {on: str(reason) for on, (_, reason) in zip(self.nodes, reasons, strict=True) if reason is not None}
-        names = {on.node.name: reason for on, reason in down.items()}
-        if problem := stages.absent(names, min(missing, len(self.nodes) - 1), environment, exclusive=exclusive):
-            raise Refused(problem)
-        for on in down:
-            self.report.error(f"{on.node.name} does not answer; it catches up when it is back{missed(on)}")
+        self.terms = (missing, environment, exclusive)
+        self.leave_out(await unreachable(self.nodes))
+
+    async def survey(self) -> None:
+        """Ask all what they have. One that is lost meanwhile is asked once more, or, if it is down, left out.
+
+        Nothing has been done there yet. The same `missing` holds as for `connect`.
+        """
+        failed = await attempt(self.nodes, OnNode.survey)
+        lost = [on for on, _ in failed if on.session.ended]
+        down = await unreachable(lost)
+        again = await attempt([on for on in lost if on not in down], OnNode.survey)
+        self.check([one for one in failed if one[0] not in lost] + again)
+        self.leave_out(down)
+
+    def leave_out(self, down: Mapping[OnNode, str]) -> None:
+        """Go on without these, with those that were down before. Raises Refused if they are too many."""
+        names = {on.node.name: reason for on, reason in {**self.absent, **down}.items()}
+        missing, environment, exclusive = self.terms
+        nodes = len(self.nodes) + len(self.absent)
+        said = {name: self.site.fleet.unready(name, reason) for name, reason in names.items()}
+        unready = {name: named(words, [name], nodes) for name, words in said.items() if words is not None}
+        if problem := absent(names, nodes, missing, environment, exclusive=exclusive):
+            raise Refused(*(unready.values() or [problem]))  # those that are down may be back by then
+        for on, reason in down.items():
+            why = unready.get(on.node.name, f"{on.node.name} does not answer")
+            self.report.error(
+                f"{why}; it catches up when it is {'set up' if on.node.name in unready else 'back'}{missed(on)}"
+            )
             self.nodes.remove(on)
-            self.absent.append(on)
+            self.absent[on] = reason
+
+    def look_at_balancer(self, environment: Environment) -> None:
+        """Say if its balancer is not set up for it: that may give a new node nothing, or go on asking an old one."""
+        if (name := environment.balancer) is None:
+            return
+        try:
+            has = self.site.fleet.named(environment.name, "balancer", name).setup
+            wanted = self.site.node(name).setup
+        except GitdeployError as error:
+            self.report.error(str(error))
+            return
+        if wanted not in (None, has):
+            self.report.detail(
+                f"{name}: the balancer is not set up as gitdeploy.yaml and this gitdeploy have it now;"
+                f" run: gitdeploy setup-node {name}"
+            )
 
     async def switch(self) -> None:
         """Make the release live. A node that cannot be switched now is switched when it can; only if none can it is Refused."""
@@ -128,6 +168,16 @@ class OnNodes:
                 self.site.rejoin(on.node)
             for name in self.behind - {on.node.name for on in self.late}:
                 self.site.rejoin(self.site.node(name))
+
+
+async def unreachable(nodes: Sequence[OnNode]) -> dict[OnNode, str]:
+    """Those of `nodes` that do not answer, and why."""
+    reasons: list[tuple[bool, Any]] = await DeferredList(
+        [Deferred.fromCoroutine(on.node.reach()) for on in nodes], consumeErrors=True
+    )
+    for failure in [result for success, result in reasons if not success]:
+        failure.raiseException()
+    return {on: str(reason) for on, (_, reason) in zip(nodes, reasons, strict=True) if reason is not None}
 
 
 def missed(on: OnNode) -> str:

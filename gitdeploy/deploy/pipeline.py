@@ -100,6 +100,8 @@ class Deploy(Attempt):
         self.push = push
         if self.site.stopping:
             raise Refused("the server is stopping; push again in a moment")
+        if self.only is None and (wrong := self.site.fleet.misplaced(self.environment.name, self.environment.named)):
+            raise Refused(*wrong)
         if self.problem is not None:
             raise self.problem
         if self.gate() is None:
@@ -115,7 +117,8 @@ class Deploy(Attempt):
         missing = self.environment.missing if self.only is None else 0
         exclusive = is_exclusive(plan, self.earlier())
         await self.stage("connect", self.nodes.connect(missing, self.place.environment, exclusive=exclusive))
-        await self.stage("survey", self.nodes.all(OnNode.survey))
+        await self.stage("survey", self.nodes.survey())
+        self.nodes.look_at_balancer(self.environment)
         self.check_names(plan)
         if problem := stages.lacks_configuration(plan):
             raise Refused(problem)

@@ -46,6 +46,9 @@ async def bring_back(site: Site, node: Node) -> None:
     seconds = RETRY
     while not site.stopping:
         try:
+            if site.fleet.drained(node.name):  # perhaps while it did not answer
+                async with site.talking(node) as session:
+                    await session.leave()
             lacking = await settle_all(site, node)
             behind = await catch_up(site, node, lacking)
             if not behind:

@@ -17,6 +17,7 @@ from ..errors import GitdeployError, Refused
 from ..names import Place
 from ..nodes.node import Say
 from . import apt
+from .absence import REREAD
 from .onnodes import OnNodes
 from .report import Progress, Report
 from .site import Site
@@ -52,7 +53,8 @@ def node_of(environment: Environment, names: list[str]) -> str:
         return environment.nodes[0]
     raise Refused(
         f"{' and '.join(names)} must be on one of the {len(environment.nodes)} nodes of {environment.name};"
-        f" write `services: {environment.nodes[0]}` for {environment.name} in gitdeploy.yaml"
+        f" write `services: NODE` for {environment.name} in gitdeploy.yaml, with the node that has had the data so far,"
+        f" or any if there are none, and {REREAD}"
     )
 
 

@@ -16,13 +16,13 @@ from twisted.logger import Logger
 
 from buildless.secret import make_secret
 
-from ..config import Config, Environment
+from ..config import EMBEDDED, Config, Environment
 from ..errors import NotFound
 from ..git.configvars import ConfigStore
 from ..git.repository import Repository
 from ..git.stage import GIT_ENVIRON, Stage
 from ..names import Place, nearest, quoted
-from ..nodes.fleet import Fleet
+from ..nodes.fleet import Fleet, gone
 from ..nodes.node import Node, Session
 from ..runner import Command, Runner
 from . import stages
@@ -151,10 +151,10 @@ class Site:
 
     def nodes_of(self, place: Place) -> tuple[Node, ...]:
         """The nodes of its environment. Raises NotFound for one that is not there."""
-        try:
-            return tuple(self.node(name) for name in self.environment(place).nodes)
-        except NotFound as error:
-            raise NotFound(f"{place.environment} in gitdeploy.yaml: {error}") from error
+        names = self.environment(place).nodes
+        if missing := [name for name in names if name not in (EMBEDDED, *self.fleet.names())]:
+            raise NotFound(gone(place.environment, missing[0]))
+        return tuple(self.node(name) for name in names)
 
     def secret(self, place: Place) -> str:
         """The secret of an app in an environment: all nodes get the same. It is made for the first push, and goes with the app."""

@@ -181,17 +181,6 @@ def missing_debs(names: Sequence[str]) -> str:
     )
 
 
-def absent(down: Mapping[str, str], missing: int, environment: str, *, exclusive: bool = False) -> str | None:
-    """Why a deploy cannot do without the nodes in `down` (name: reason): so many may be `missing`, in an exclusive one none."""
-    if len(down) <= (0 if exclusive else missing):
-        return None
-    verb = "does" if len(down) == 1 else "do"
-    said = f"{', '.join(down)} {verb} not answer ({next(iter(down.values()))}); push again when all are back"
-    if exclusive:
-        return f"an exclusive update wants all nodes, as those that come back later would write: {said}"
-    return f"{said}, or write `missing: {len(down)}` for {environment} in gitdeploy.yaml"
-
-
 def unhealthy(status: int, path: str, asked: bool) -> str | None:
     """What is wrong with the answer to a check; `asked` says that app.yaml names the path: then it must answer below 400."""
     limit = 400 if asked else 500

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.python.failure import Failure
 
-from ..config import EMBEDDED, Config
+from ..config import Config
 from ..errors import GitdeployError, Refused
 from ..names import quoted
 from ..nodes.fleet import Fleet
@@ -67,10 +67,10 @@ def machines(words: Sequence[str], settings: Config, fleet: Fleet) -> list[str]:
         if word in fleet.names() or word not in settings.environments:
             found.append(fleet.get(word).name)
             continue
-        listed = [name for name in settings.environments[word].machines if name != EMBEDDED]
+        listed = settings.environments[word].named
         if not listed:
             raise Refused(f"{quoted(word)} runs on this machine alone; list nodes for it in gitdeploy.yaml: `nodes:`")
-        found += [fleet.get(name).name for name in listed]
+        found += [fleet.named(word, key, name).name for key, name in listed]
     return list(dict.fromkeys(found))
 
 

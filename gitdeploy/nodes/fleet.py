@@ -14,7 +14,13 @@ from ..runner import BASE_ENVIRON, Command, Runner
 APPS = "apps"
 BALANCER = "balancer"
 ROLES = (APPS, BALANCER)
+EMBEDDED = "embedded"  # the server's own machine, which is none of these
 KEYGEN = 30.0  # seconds
+
+
+def gone(environment: str, name: str) -> str:
+    """What there is to say of a node that an environment of gitdeploy.yaml names, and that is not there."""
+    return f"gitdeploy.yaml names {name} for {environment}, and it is not there; run: gitdeploy create-node {name}"
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,46 @@ class Fleet:
         known = {field.name for field in fields(Machine)}
         values = {key: value for key, value in found.items() if key in known}
         return Machine(**{**values, "roles": tuple(values.get("roles", (APPS,)))})
+
+    def named(self, environment: str, key: str, name: str) -> Machine:
+        """The machine that an environment of gitdeploy.yaml names under `key`: nodes, services or balancer.
+
+        Raises NotFound if it is not there, Refused if it is for something else.
+        """
+        if name == EMBEDDED:
+            wrong = ", the server's own machine, is no balancer and has none before it"
+        elif name not in self.names():
+            raise NotFound(gone(environment, name))
+        else:
+            machine = self.get(name)
+            if (BALANCER if key == "balancer" else APPS) in machine.roles:
+                return machine
+            wrong = " is no balancer" if key == "balancer" else " runs no apps"
+        raise Refused(f"{name}{wrong}, but {environment} lists it under `{key}:`; correct gitdeploy.yaml")
+
+    def misplaced(self, environment: str, named: Iterable[tuple[str, str]]) -> list[str]:
+        """What is wrong with the roles of machines, pairs of key and name as for `named`; one that is not there has none."""
+        found = []
+        for key, name in named:
+            try:
+                self.named(environment, key, name)
+            except NotFound:
+                continue
+            except Refused as error:
+                found.append(str(error))
+        return found
+
+    def unready(self, name: str, reason: str) -> str | None:
+        """What to do about a machine that does not answer, with ssh's `reason`, if it only wants to be set up; else None."""
+        if self.get(name).setup is None:
+            return f"it has not been set up; run: gitdeploy setup-node {name}"
+        if "Permission denied (" in reason:
+            return f"it does not let the server in; run: gitdeploy setup-node {name}"
+        return None
+
+    def drained(self, name: str) -> bool:
+        """Whether somebody took a node out of service, until he puts it back; the server's own machine never is."""
+        return name in self.names() and self.get(name).drained
 
     def save(self, machine: Machine) -> Machine:
         """Keep what is known of a machine; whole or not at all (rename)."""

@@ -72,11 +72,6 @@ class MachineNode:
         except GitdeployError:
             return None
 
-    @property
-    def drained(self) -> bool:
-        """Whether somebody took it out of service, until he puts it back."""
-        return self.fleet.get(self.name).drained
-
     def agent(self) -> tuple[str, ...]:
         return commands.remote(self.through, commands.USER, self.machine, commands.AGENT)
 
@@ -181,7 +176,7 @@ class MachineSession(AgentSession):
         return lines
 
     async def join(self) -> None:
-        if not self.node.drained:
+        if not self.node.fleet.drained(self.node.name):
             await self.call("resume", SOON)
 
     async def leave(self) -> None:

@@ -8,7 +8,7 @@ from gitdeploy import config
 from gitdeploy.errors import NotFound, Refused
 from gitdeploy.nodes.fleet import Fleet, Logins, Machine
 from gitdeploy.nodes.kit import Kit
-from gitdeploy.outfit import domains, outfit, pools
+from gitdeploy.outfit import balancers, domains, outfit, pools
 
 SETTINGS = config.parse(
     b"""
@@ -79,6 +79,9 @@ def test_a_node_that_is_not_there_or_runs_no_apps_is_refused(fleet: Fleet) -> No
     fleet.save(Machine("web2", "192.0.2.2", roles=("balancer",)))
     with pytest.raises(Refused, match="web2 runs no apps, but production lists it"):
         pools(fleet.get("lb1"), SETTINGS, fleet)
+    fleet.save(Machine("lb1", "192.0.2.8"))
+    with pytest.raises(Refused, match="lb1 is no balancer, but production lists it under `balancer:`"):
+        balancers(fleet.get("web1"), SETTINGS, fleet)
     fleet.remove("web2")
-    with pytest.raises(NotFound, match="there is no node 'web2'"):
+    with pytest.raises(NotFound, match=r"gitdeploy\.yaml names web2 for production, and it is not there"):
         pools(fleet.get("lb1"), SETTINGS, fleet)

@@ -52,7 +52,10 @@ def test_a_push_is_refused_while_a_node_is_down(shop, web, web2_down):
         done = shop.push()
     [error] = errors(done)
     assert error.startswith("web2 does not answer (")
-    assert error.endswith("; push again when all are back, or write `missing: 1` for production in gitdeploy.yaml")
+    assert error.endswith(
+        "; push again when all are back, or write `missing: 1` for production in gitdeploy.yaml"
+        " and have the server read it again (systemctl reload gitdeploy, or SIGHUP)"
+    )
     assert done.refused("web2 does not answer (")
 
 
@@ -97,6 +100,20 @@ def test_where_one_may_be_missing_the_push_goes_on_and_the_node_catches_up(serve
     assert re.search(r"d3 .* gitdeploy +catch up .* live +v2 ", server.ssh("deploys", shop.name).ok().out)
 
 
+def test_a_node_whose_cable_is_cut_just_before_a_push_is_one_that_is_down(server, shop, web, missing_1):
+    web1, web2 = web
+    shop.commit("Sell apples", hello("apples"))
+    shop.push().ok()
+    shop.commit("Sell pears", hello("pears"))
+    web2.cut()
+    try:
+        done = shop.push().ok()
+        assert errors(done) == ["web2 does not answer; it catches up when it is back"] and says(web1, shop) == "pears"
+    finally:
+        web2.mend()
+    eventually("it has caught up", lambda: says(web2, shop) == "pears" and in_service(web2), 60)
+
+
 def test_an_exclusive_update_waits_for_all_nodes(server, shop, web, missing_1, request):
     web1 = web[0]
     shop.commit("Sell apples", hello("apples"))
@@ -132,3 +149,24 @@ def test_a_node_that_cannot_catch_up_stays_out_of_service_and_says_so(server, sh
     shop.commit("Sell pears", hello("pears"))
     shop.push().ok()
     eventually("it is in service", lambda: in_service(web2), 10)
+
+
+def test_logs_are_those_of_the_others_and_a_node_that_is_drained_meanwhile_stays_out(server, shop, web, request):
+    web2 = web[1]
+    shop.commit("Sell apples", hello("apples"))
+    shop.push().ok()
+    request.getfixturevalue("web2_down")
+    said = server.ssh("logs", shop.name).ok()
+    assert "gitdeploy: web2: it does not answer: ssh: connect to host" in said.err
+    assert all(line.startswith("web1 ") for line in said.out.splitlines())
+    said = server.ssh("nodes:drain", "web2").ok().out
+    assert re.fullmatch(
+        r"web2 does not answer \(ssh: .*\); it is kept out when it is back, until: nodes:resume web2\n", said
+    )
+    web2.start()
+    web2.up()
+    try:
+        eventually("it is up to date", lambda: re.search(r"^drained +current", row(server, "web2").split(None, 2)[2]))
+        assert not in_service(web2)
+    finally:
+        server.ssh("nodes:resume", "web2").ok()

@@ -193,6 +193,24 @@ def test_nodes_and_balancer_are_set_up_again(server: Server, shop: App, balancer
     ]
 
 
+def test_doctor_looks_at_haproxy_where_there_is_no_nginx(server: Server, shop: App, balancer: Node) -> None:
+    assert "-----> lb1: well\n" in server.ssh("doctor").out
+    balancer.ssh("sh", "-c", "cp -p /etc/haproxy/haproxy.cfg /root/ && echo nonsense >>/etc/haproxy/haproxy.cfg")
+    try:
+        assert " !     haproxy does not run, or does not take its configuration; on it," in server.ssh("doctor").out
+    finally:
+        balancer.ssh("mv", "/root/haproxy.cfg", "/etc/haproxy/haproxy.cfg")
+    assert "-----> lb1: well\n" in server.ssh("doctor").out
+
+
+def test_a_push_says_that_the_balancer_is_to_be_set_up_again(server: Server, shop: App) -> None:
+    said = "lb1: the balancer is not set up as gitdeploy.yaml and this gitdeploy have it now; run: gitdeploy setup-node lb1\n"
+    assert said not in shop.server.ssh("redeploy", "shop").ok().text
+    settings = (server.home / "gitdeploy.yaml").read_text()
+    with server.settings(settings.replace("{nodes: west, balancer", "{domain: example.org, nodes: west, balancer")):
+        assert said in shop.server.ssh("redeploy", "shop").ok().text
+
+
 def test_web_servers_and_balancer_are_reloaded(shop: App, balancer: Node, pair: list[Node]) -> None:
     with crowd(balancer):
         for _ in range(10):

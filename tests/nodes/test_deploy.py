@@ -132,7 +132,7 @@ def test_a_node_that_nobody_has_made_is_said_with_what_to_do(shop):
     shop.git("remote", "add", "unmade", shop.git("remote", "get-url", "staging").replace("/staging/", "/unmade/"))
     shop.commit("Sell apples", hello("apples"))
     done = shop.push("unmade", "master")
-    assert done.refused("unmade in gitdeploy.yaml: there is no node 'web9'; did you mean web2?")
+    assert done.refused("gitdeploy.yaml names web9 for unmade, and it is not there; run: gitdeploy create-node web9")
 
 
 def test_a_node_whose_set_up_is_of_another_version_is_said_with_what_to_run(shop, web):

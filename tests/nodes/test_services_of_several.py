@@ -72,7 +72,8 @@ def test_one_node_has_them_and_the_others_use_them(server, many, tmp_path):
     first, second = many
     shop = Keeper(server, first, "shop", "postgresql, redis", "python3-psycopg2, python3-redis")
     assert shop.push("staging").refused(
-        "postgresql and redis must be on one of the 2 nodes of staging; write `services: many1` for staging in gitdeploy.yaml"
+        "postgresql and redis must be on one of the 2 nodes of staging; write `services: NODE` for staging in gitdeploy.yaml,"
+        " with the node that has had the data so far, or any if there are none,"
     )
     shop.push().ok()
     environ = do(second, "shop", "dict(os.environ)")

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...deploy import agreement
 from ...errors import GitdeployError
-from ...nodes.fleet import Machine
+from ...nodes.fleet import BALANCER, EMBEDDED, Machine
 from ...runner import BASE_ENVIRON, Command
 from ...text import size
 from .call import Call, CommandSpec
@@ -28,9 +28,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 async def run(call: Call) -> int:
     worst = 0
-    sections: list[tuple[str, list[str]]] = [("server", [line async for line in server(call)])]
-    for name in call.site.fleet.names():
-        sections.append((name, await machine(call, call.site.fleet.get(name))))
+    fleet = call.site.fleet
+    sections: list[tuple[str, list[str]]] = [
+        ("server", [*misplaced(call, EMBEDDED), *[line async for line in server(call)]])
+    ]
+    for name in fleet.names():
+        sections.append((name, [*misplaced(call, name), *await machine(call, fleet.get(name))]))
     for name in sorted(unknown(call)):
         sections.append((name, [f"gitdeploy.yaml names it, and it is not there; run: gitdeploy create-node {name}"]))
     for title, problems in sections:
@@ -41,11 +44,19 @@ async def run(call: Call) -> int:
     return worst
 
 
+def misplaced(call: Call, name: str) -> list[str]:
+    """What gitdeploy.yaml takes a machine for and it is not, a line each."""
+    return [
+        line
+        for one in call.site.config.environments.values()
+        for line in call.site.fleet.misplaced(one.name, [pair for pair in one.named if pair[1] == name])
+    ]
+
+
 def unknown(call: Call) -> set[str]:
     """The nodes that gitdeploy.yaml names and nobody has made."""
     environments = call.site.config.environments.values()
-    named = {name for one in environments for name in one.machines}
-    return named - set(call.site.fleet.names()) - {"embedded"}
+    return {name for one in environments for name in one.machines} - set(call.site.fleet.names()) - {EMBEDDED}
 
 
 async def server(call: Call) -> Any:
@@ -92,7 +103,8 @@ async def machine(call: Call, record: Machine) -> list[str]:
     try:
         node = call.site.node(record.name)
         if (problem := await node.reach()) is not None:
-            return [f"it does not answer: {problem}; look whether it runs, then: gitdeploy list-nodes"]
+            unready = call.site.fleet.unready(record.name, problem)
+            return [unready or f"it does not answer: {problem}; look whether it runs, then: gitdeploy list-nodes"]
         async with call.site.talking(node) as session:
             status = await session.status()
     except GitdeployError as error:
@@ -111,16 +123,24 @@ def findings(record: Machine, status: Mapping[str, Any], setup: str | None, now:
         )
     for unit in status["failed_units"]:
         yield f"{unit} has failed; on it, look at: journalctl -u {unit}"
-    if not status["nginx_ok"]:
+    balances = BALANCER in record.roles
+    if balances and not status.get("haproxy_ok", True):  # one that was set up before that was asked does not say it
+        yield (
+            "haproxy does not run, or does not take its configuration; on it, look at: haproxy -c -f /etc/haproxy/haproxy.cfg,"
+            " and: journalctl -u haproxy"
+        )
+    if not balances and not status["nginx_ok"]:
         yield "nginx does not take its configuration; on it, look at: nginx -t"
     free = status["disk"]["bytes"]
     if free < LITTLE:
         yield f"{size(free)} are free on its disk; keep fewer versions (keep: versions in gitdeploy.yaml), or make room"
     if str(status["debian"]).partition(".")[0] not in TESTED:
         yield f"it runs Debian {status['debian']}; gitdeploy is tested with {' and '.join(TESTED)}"
-    if status["reboot_required"]:
+    if status["reboot_required"] and balances:
+        yield "it wants to be rebooted; nobody is answered meanwhile: on it, run: reboot"
+    elif status["reboot_required"]:
         yield f"it wants to be rebooted; run: nodes:drain {record.name}, reboot it, then: nodes:resume {record.name}"
-    if not status["in_service"]:
+    if not status["in_service"] and not balances:
         yield (
             f"it is drained; when it is to get requests again: nodes:resume {record.name}"
             if record.drained

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 
 from ...errors import Refused
+from ...nodes.fleet import BALANCER
 from ...nodes.node import Node
 from .call import Call, CommandSpec, as_json
 
@@ -53,7 +55,7 @@ async def row(call: Call, name: str) -> dict[str, Any]:
         one = call.site.node(name)
         found["address"] = one.address
         if (problem := await one.reach()) is not None:
-            found["state"] = f"down: {problem}"
+            found["state"] = call.site.fleet.unready(name, problem) or f"down: {problem}"
             return found
         async with call.site.talking(one) as session:
             status = await session.status()
@@ -61,8 +63,9 @@ async def row(call: Call, name: str) -> dict[str, Any]:
     except Refused as error:
         found["state"] = str(error)
         return found
-    drained = name in call.site.fleet.names() and call.site.fleet.get(name).drained
-    found["state"] = "drained" if drained else "up" if status.get("in_service", True) else "catching up"
+    found["state"] = (
+        "drained" if call.site.fleet.drained(name) else "up" if status.get("in_service", True) else "catching up"
+    )
     if status:
         found["setup"] = "current" if one.setup in (None, status["setup"]) else f"run: gitdeploy setup-node {name}"
     return found
@@ -91,11 +94,51 @@ def check(call: Call) -> Node:
 
 async def drain(call: Call) -> int:
     one = check(call)
-    async with call.site.talking(one) as session:
-        await session.leave()
-    call.site.fleet.change(one.name, drained=True)
-    call.io.write(f"{one.name} gets no new requests from its balancer, until: nodes:resume {one.name}")
+    fleet = call.site.fleet
+    machine = one.name in fleet.names()
+    if machine:
+        if BALANCER in fleet.get(one.name).roles:
+            raise Refused(
+                f"{one.name} is a balancer, and nothing before it could send its requests elsewhere; drain nodes behind it"
+            )
+        fleet.change(one.name, drained=True)  # first, so that one that comes back meanwhile is kept out
+    try:
+        if (problem := await one.reach()) is None:
+            async with call.site.talking(one) as session:
+                await session.leave()
+    except Refused as error:
+        if not machine:
+            raise
+        problem = str(error)
+    kept_out, exceptions = outcome(one.name, call.site.config.environments.values(), fleet.drained)
+    if problem is not None:
+        what = f"does not answer ({problem}); it is {'kept out' if kept_out else 'drained'} when it is back"
+    else:
+        what = "gets no new requests from its balancer" if kept_out else "is drained"
+    call.io.write(f"{one.name} {what}, until: nodes:resume {one.name}")
+    for line in exceptions:
+        call.io.write(line)
     return 0
+
+
+def outcome(name: str, environments: Iterable[Any], drained: Callable[[str], bool]) -> tuple[bool, list[str]]:
+    """Whether a balancer sends requests elsewhere when a node is drained; and, a line each, where it goes on getting them."""
+    kept_out, exceptions = False, []
+    for one in environments:
+        if name not in one.nodes:
+            continue
+        if one.balancer is None:
+            exceptions.append(
+                f"{one.name} has no balancer, and whoever asks {name} is answered as before; to take an app out of service:"
+                " maintenance:on APP"
+            )
+        elif all(drained(other) for other in one.nodes if other != name):
+            exceptions.append(
+                f"{one.name} has no other node that is not drained, and so {one.balancer} goes on asking {name}"
+            )
+        else:
+            kept_out = True
+    return kept_out, exceptions
 
 
 async def resume(call: Call) -> int:

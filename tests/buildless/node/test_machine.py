@@ -244,6 +244,17 @@ def test_how_a_machine_is(programs, layout):
     assert not machine.MACHINE_VERBS["status"](layout)["nginx_ok"]
 
 
+def test_how_a_balancer_is(programs, layout):
+    programs.add("haproxy")
+    assert machine.MACHINE_VERBS["status"](layout)["haproxy_ok"]
+    assert ["haproxy", "-c", "-q", "-f", f"{layout.root}/etc/haproxy/haproxy.cfg"] in programs.calls
+    programs.answer("haproxy", code=1)
+    assert not machine.MACHINE_VERBS["status"](layout)["haproxy_ok"]
+    programs.answer("haproxy")
+    programs.answer("systemctl", "is-active", "--quiet", "haproxy.service", code=3)
+    assert not machine.MACHINE_VERBS["status"](layout)["haproxy_ok"]
+
+
 def test_what_was_live_last_goes_on_although_it_was_started_for_an_earlier_release(programs, layout):
     make(layout, "v1")
     make(layout, "v2")

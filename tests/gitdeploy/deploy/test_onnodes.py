@@ -7,10 +7,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from gitdeploy.config import Config
+from gitdeploy.config import Config, Environment
 from gitdeploy.deploy.onnodes import OnNodes, named, refusal
 from gitdeploy.deploy.report import Report
 from gitdeploy.errors import Refused
+from gitdeploy.nodes.fleet import Fleet, Machine
 
 from .test_stages import plan
 
@@ -18,8 +19,8 @@ from .test_stages import plan
 class FakeNode:
     """A node that can be reached or not, whose sessions answer with nothing."""
 
-    def __init__(self, name, down=None):
-        self.name, self.down, self.ended = name, down, False
+    def __init__(self, name, down=None, fails=()):
+        self.name, self.down, self.ended, self.fails = name, down, False, list(fails)
         self.setup, self.expected = "2", False
 
     async def reach(self):
@@ -36,8 +37,12 @@ class FakeNode:
 
 
 @pytest.fixture
-def site():
+def site(tmp_path):
+    fleet = Fleet(tmp_path)
+    for name in ("web1", "web2", "web3", "web4"):
+        fleet.save(Machine(name, "192.0.2.1", setup="2"))
     return SimpleNamespace(
+        fleet=fleet,
         reactor=Clock(),
         config=Config(),
         behind={"web2": None},
@@ -120,6 +125,7 @@ def test_a_deploy_goes_on_without_as_many_as_may_be_missing(site):
     refused = outcome(nodes.connect(0, "production"))
     assert str(refused) == (
         "web2 does not answer (no route); push again when all are back, or write `missing: 1` for production in gitdeploy.yaml"
+        " and have the server read it again (systemctl reload gitdeploy, or SIGHUP)"
     )
     assert str(outcome(nodes.connect(1, "production", exclusive=True))).startswith(
         "an exclusive update wants all nodes"
@@ -127,6 +133,90 @@ def test_a_deploy_goes_on_without_as_many_as_may_be_missing(site):
     assert outcome(nodes.connect(1, "production")) is None
     assert said == [" !     web2 does not answer; it catches up when it is back"] and nodes.names == "web1"
     assert [on.node.name for on in nodes.absent] == ["web2"]
+
+
+def test_a_node_that_was_never_set_up_or_lets_nobody_in_is_said_with_what_to_run(site):
+    site.fleet.change("web2", setup=None)
+    denied = "gitdeploy@192.0.2.3: Permission denied (publickey,password)."
+    nodes, said = of(
+        site, FakeNode("web1"), FakeNode("web2", denied), FakeNode("web3", denied), FakeNode("web4", "no route")
+    )
+    refused = outcome(nodes.connect(2, "production"))
+    assert (str(refused), *refused.details) == (
+        "web2: it has not been set up; run: gitdeploy setup-node web2",
+        "web3: it does not let the server in; run: gitdeploy setup-node web3",
+    )
+    assert outcome(nodes.connect(3, "production")) is None
+    assert said == [
+        " !     web2: it has not been set up; run: gitdeploy setup-node web2; it catches up when it is set up",
+        " !     web3: it does not let the server in; run: gitdeploy setup-node web3; it catches up when it is set up",
+        " !     web4 does not answer; it catches up when it is back",
+    ]
+    nodes, _ = of(site, FakeNode("web2", denied))
+    assert str(outcome(nodes.connect(0, "production"))) == "it has not been set up; run: gitdeploy setup-node web2"
+
+
+@pytest.fixture
+def surveyed(monkeypatch):
+    """What OnNode.survey does: it fails as often as the node says, with the reason, and its session with it."""
+    asked = []
+
+    async def survey(on):
+        asked.append(on.node.name)
+        if on.node.fails:
+            reason, down = on.node.fails.pop(0)
+            on.node.down, on.node.ended = down, True
+            raise Refused(reason, "raw lines of ssh")
+        on.node.ended = False
+
+    monkeypatch.setattr("gitdeploy.deploy.onnodes.OnNode.survey", survey)
+    return asked
+
+
+LOST = "the connection was lost (exit code 255), during: survey"
+
+
+def test_a_node_that_is_lost_before_anything_was_done_there_counts_as_one_that_was_down(site, surveyed):
+    web2 = FakeNode("web2", fails=[(LOST, "no route")])
+    nodes, said = of(site, FakeNode("web1"), web2)
+    assert outcome(nodes.connect(1, "production")) is None
+    assert outcome(nodes.survey()) is None
+    assert said == [" !     web2 does not answer; it catches up when it is back"] and nodes.names == "web1"
+
+    nodes, said = of(site, FakeNode("web1"), FakeNode("web2", "no route"), FakeNode("web3", fails=[(LOST, "no power")]))
+    assert outcome(nodes.connect(1, "production")) is None
+    refused = outcome(nodes.survey())
+    assert str(refused).startswith("web2, web3 do not answer (no route); push again when one of them is back, or write")
+    assert refused.details == ()
+
+
+def test_a_node_that_is_back_at_once_is_asked_once_more(site, surveyed):
+    nodes, said = of(site, FakeNode("web1"), FakeNode("web2", fails=[(LOST, None)]))
+    assert outcome(nodes.connect(0, "production")) is None
+    assert outcome(nodes.survey()) is None
+    assert surveyed == ["web1", "web2", "web2"] and said == [] and nodes.names == "web1, web2"
+    nodes, _ = of(site, FakeNode("web1"), FakeNode("web2", fails=[(LOST, None), ("it crashed", None)]))
+    assert outcome(nodes.connect(1, "production")) is None
+    assert str(outcome(nodes.survey())) == "web2: it crashed"  # it is there
+
+
+def test_a_balancer_that_was_set_up_for_other_nodes_is_said_with_what_to_run(site):
+    def node(name):
+        return FakeNode(name) if name == "lb1" else site.fleet.get(name)
+
+    site.node = node
+    nodes, said = of(site, FakeNode("web1"))
+    site.fleet.save(Machine("lb1", "192.0.2.8", setup="2", roles=("balancer",)))
+    nodes.look_at_balancer(Environment("production", balancer="lb1"))
+    nodes.look_at_balancer(Environment("production"))
+    assert said == []
+    site.fleet.change("lb1", setup="1")
+    nodes.look_at_balancer(Environment("production", balancer="lb1"))
+    nodes.look_at_balancer(Environment("production", balancer="lb7"))
+    assert said == [
+        "       lb1: the balancer is not set up as gitdeploy.yaml and this gitdeploy have it now; run: gitdeploy setup-node lb1",
+        " !     gitdeploy.yaml names lb7 for production, and it is not there; run: gitdeploy create-node lb7",
+    ]
 
 
 def test_who_would_run_the_jobs_is_away_and_nobody_else_runs_them(site):

@@ -1,6 +1,7 @@
 """Which release a node should serve of those it has, and how often it is tried to bring it there."""
 
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -73,13 +74,16 @@ class FakeNode:
     name = "web1"
 
     def __init__(self):
-        self.joined = 0
+        self.joined = self.left = 0
 
     async def reach(self):
         return None
 
     async def join(self):
         self.joined += 1
+
+    async def leave(self):
+        self.left += 1
 
     async def call(self, verb, limit, **request):
         return {"apps": []}
@@ -91,6 +95,8 @@ class FakeSite:
     def __init__(self):
         self.reactor, self.behind, self.stopping = Clock(), {}, False
         self.config, self.active = Config(), set()
+        self.drained = set()
+        self.fleet = SimpleNamespace(drained=lambda name: name in self.drained)
 
     def places(self):
         return []
@@ -120,6 +126,21 @@ def test_a_node_that_cannot_be_brought_up_to_date_is_tried_again_seldomer_and_at
     works.append(True)
     Deferred.fromCoroutine(reconcile.bring_back(site, node))
     assert node.joined == 1 and site.behind == {} and site.reactor.getDelayedCalls() == []
+
+
+def test_a_node_that_was_drained_while_it_was_away_is_out_of_service_before_anything_else(monkeypatch):
+    """Only its cable may have been cut, so that its balancer goes on giving it requests; and it may lack something."""
+    site, node, left = FakeSite(), FakeNode(), []
+
+    async def settle_all(site, node):
+        left.append(node.left)
+        raise Refused("no")
+
+    monkeypatch.setattr(reconcile, "settle_all", settle_all)
+    Deferred.fromCoroutine(reconcile.bring_back(site, node))
+    site.drained.add("web1")
+    Deferred.fromCoroutine(reconcile.bring_back(site, node))
+    assert left == [0, 1] and node.joined == 0
 
 
 def test_services_that_cannot_be_changed_are_tried_again_while_the_node_gets_requests(monkeypatch):

@@ -51,8 +51,13 @@ def test_of_several_nodes_one_has_them():
     assert found(WITH, "redis") == (
         Account("redis", "shop", password_of("s" * 64, "redis"), {}, "10.0.0.9", 0, ("10.0.0.1", "10.0.0.2")),
     )
-    with pytest.raises(Refused, match="write `services: web1` for production"):
+    with pytest.raises(Refused) as refused:
         found(TWO, "redis")
+    assert str(refused.value) == (
+        "redis must be on one of the 2 nodes of production; write `services: NODE` for production in gitdeploy.yaml, with the node"
+        " that has had the data so far, or any if there are none, and have the server read it again"
+        " (systemctl reload gitdeploy, or SIGHUP)"
+    )
     with pytest.raises(Refused, match="files can only be used on one node, and production has others"):
         found(WITH, "files")
 

@@ -134,22 +134,6 @@ def test_a_location_below_a_name_that_the_server_gives_is_reserved():
     assert stages.reserved(("blog.localhost/x", "example.com/x", "blog.localhost"), ["localhost"]) is None
 
 
-def test_no_more_nodes_may_be_absent_than_are_allowed():
-    down = {"web1": "no route", "web2": "refused"}
-    assert stages.absent({}, 0, "production") is None and stages.absent(down, 2, "production") is None
-    assert stages.absent(down, 1, "production") == (
-        "web1, web2 do not answer (no route); push again when all are back, or write `missing: 2` for production in gitdeploy.yaml"
-    )
-
-
-def test_an_exclusive_update_can_do_without_none():
-    assert stages.absent({}, 2, "production", exclusive=True) is None
-    assert stages.absent({"web2": "no route"}, 2, "production", exclusive=True) == (
-        "an exclusive update wants all nodes, as those that come back later would write:"
-        " web2 does not answer (no route); push again when all are back"
-    )
-
-
 def test_packages_that_the_node_can_install_are_no_problem():
     facts = {**FACTS, "missing_debs": ["sl"]}
     [problem] = stages.problems(plan(), facts, 0, 0)

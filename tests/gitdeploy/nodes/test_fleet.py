@@ -40,6 +40,25 @@ def test_one_that_is_not_there_is_said_with_the_nearest_or_how_to_make_it(fleet)
         fleet.change("web2", drained=True)
 
 
+def test_what_gitdeploy_yaml_takes_a_machine_for_and_it_is_not(fleet):
+    fleet.save(WEB1)
+    fleet.save(Machine("lb1", "192.0.2.8", roles=("balancer",)))
+    right = [("nodes", "web1"), ("services", "web1"), ("balancer", "lb1")]
+    assert fleet.misplaced("production", [*right, ("nodes", "web9")]) == []
+    wrong = [("nodes", "lb1"), ("services", "lb1"), ("balancer", "web1"), ("balancer", "embedded")]
+    assert fleet.misplaced("production", wrong) == [
+        "lb1 runs no apps, but production lists it under `nodes:`; correct gitdeploy.yaml",
+        "lb1 runs no apps, but production lists it under `services:`; correct gitdeploy.yaml",
+        "web1 is no balancer, but production lists it under `balancer:`; correct gitdeploy.yaml",
+        "embedded, the server's own machine, is no balancer and has none before it, but production lists it under `balancer:`;"
+        " correct gitdeploy.yaml",
+    ]
+    with pytest.raises(
+        NotFound, match="names web9 for production, and it is not there; run: gitdeploy create-node web9"
+    ):
+        fleet.named("production", "nodes", "web9")
+
+
 def test_half_a_file_is_refused(fleet):
     fleet.save(WEB1)
     (fleet.path / "web1.json").write_text('{"name": "we')

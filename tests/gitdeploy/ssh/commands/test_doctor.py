@@ -51,3 +51,17 @@ def test_each_finding_says_what_to_do(differs, says):
 def test_a_drained_one_is_out_of_service_on_purpose():
     drained = Machine("web1", "192.0.2.1", setup="abc", drained=True)
     assert found(drained, in_service=False) == ["it is drained; when it is to get requests again: nodes:resume web1"]
+
+
+def test_a_balancer_has_haproxy_and_no_nginx():
+    balancer = Machine("lb1", "192.0.2.8", setup="abc", roles=("balancer",))
+    assert found(balancer, nginx_ok=False, haproxy_ok=True, in_service=False) == []
+    assert found(balancer, nginx_ok=False) == []  # it was set up before it could say how haproxy is
+    assert found(balancer, nginx_ok=False, haproxy_ok=False) == [
+        "haproxy does not run, or does not take its configuration; on it, look at: haproxy -c -f /etc/haproxy/haproxy.cfg,"
+        " and: journalctl -u haproxy"
+    ]
+    assert found(haproxy_ok=False) == []
+    assert found(balancer, reboot_required=True) == [
+        "it wants to be rebooted; nobody is answered meanwhile: on it, run: reboot"
+    ]
