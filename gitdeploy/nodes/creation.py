@@ -7,19 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, succeed
-from twisted.internet.task import deferLater
 
 from ..errors import CommandFailed, GitdeployError, Refused
 from ..runner import Runner
 from . import entry, hostkey, offers
 from .cloud import Cloud, Found
 from .fleet import Fleet, Logins, Machine
+from .waiting import RUNNING, STOPPED, Waiting
 from .work import Work
 
-POLL = 1.0  # seconds between two looks at a machine
-LOOKS = 5  # for an sshd, between two questions to the provider whether the machine still is
-RUNNING = "running"
-FAILED = ("error", "stopped")
+FAILED = ("error", STOPPED)
 
 
 @dataclass(frozen=True)
@@ -35,15 +32,15 @@ class Wanted:
     """The processor, as platform.machine() calls it."""
 
 
-class Creation:
-    """One machine. `show` gets what is being waited for, again and again; `say` a line that stays."""
+class Creation(Waiting):
+    """One machine."""
 
     def __init__(
         self, reactor: Any, runner: Runner, fleet: Fleet, logins: Logins,
         say: Callable[[str], None], show: Callable[[str], None],
     ) -> None:  # fmt: skip
-        self.reactor, self.runner, self.fleet, self.logins = reactor, runner, fleet, logins
-        self.say, self.show = say, show
+        super().__init__(reactor, say, show)
+        self.runner, self.fleet, self.logins = runner, fleet, logins
 
     async def create(self, cloud: Cloud, name: str, wanted: Wanted) -> Machine:
         """Have `cloud` make the machine `name`; returns its record. Raises GitdeployError; then, or cancelled, nothing is left."""
@@ -72,9 +69,6 @@ class Creation:
         except BaseException:
             self.fleet.remove(machine.name)
             raise
-
-    async def ask(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await Work(self.reactor, function, *args).result()
 
     async def made(self, cloud: Cloud, work: Work[Found]) -> Found:
         """What the provider made. Cancelled before it has said so: wait, for then there is something to destroy."""
@@ -139,14 +133,7 @@ class Creation:
         """
         until = self.reactor.seconds() + wait
         where = f"{machine.address} port {machine.port}"
-        looks = 0
-        while problem := await self.ask(entry.silence, machine.address, machine.port):
-            self.show(f"{machine.name}: {where}, no sshd yet")
-            await self.pause(until, f"no sshd answers at {where} ({problem}); does a firewall stand before it?")
-            looks += 1
-            if looks % LOOKS == 0:
-                await alive()
-        self.show(f"{machine.name}: {where}, sshd answers")
+        await self.answered(machine.name, machine.address, machine.port, until, alive)
         while not keys:
             try:
                 keys = tuple(await entry.host_keys(self.runner, machine))
@@ -166,9 +153,3 @@ class Creation:
         home = "/root" if machine.login == "root" else f"/home/{machine.login}"
         sudo = "" if machine.login == "root" else ", and sudo without a password for it"
         return f"it needs this line in {home}/.ssh/authorized_keys{sudo}: {Logins.public(self.logins.setup)}"
-
-    async def pause(self, until: float, problem: str, *details: str) -> None:
-        """Wait for a moment; raises Refused, with the problem, if there is no time left."""
-        if self.reactor.seconds() + POLL > until:
-            raise Refused(problem, *details)
-        await deferLater(self.reactor, POLL, lambda: None)

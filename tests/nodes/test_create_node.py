@@ -153,6 +153,19 @@ def test_it_survives_a_reboot_a_stop_and_a_start(machines, bare_node):
     assert rows(machines)[bare_node.name]["state"] == "running"
 
 
+def test_one_that_is_stopped_is_started_by_a_command(machines, bare_node):
+    name = bare_node.name
+    bare_node.power_off()
+    said = machines.gitdeploy("start-node", name)
+    assert f"{name}: {bare_node.address} port 22, sshd answers" in said
+    assert said.endswith(f"{name} runs, at {bare_node.address}\n")
+    assert said.endswith(machines.gitdeploy("start-node", name).splitlines()[-1] + "\n")
+    assert f"{name} is stopped; start it again: gitdeploy start-node {name}" in machines.gitdeploy("stop-node", name)
+    assert rows(machines)[name]["state"] == "stopped"
+    machines.gitdeploy("start-node", name)
+    bare_node.up()
+
+
 def test_a_snapshot_of_a_node_is_an_image(machines, bare_node):
     bare_node.ssh("touch", "/srv/of-the-first")
     image = machines.driver.create_image(bare_node.of_driver(), f"t{os.getpid()}")

@@ -10,7 +10,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from gitdeploy.errors import CommandFailed, GitdeployError, Refused
-from gitdeploy.nodes import creation
+from gitdeploy.nodes import creation, waiting
 from gitdeploy.nodes.cloud import Found
 from gitdeploy.nodes.creation import Creation, Wanted
 from gitdeploy.nodes.fleet import Fleet, Logins, Machine
@@ -68,7 +68,7 @@ class CreationTest(TestCase):
         (self.logins.path / "setup_ed25519.pub").write_text("ssh-ed25519 AAAA gitdeploy setup\n")
         self.said, self.shown = [], []
         self.creation = Creation(reactor, None, self.fleet, self.logins, self.said.append, self.shown.append)
-        self.patch(creation, "POLL", 0.05)
+        self.patch(waiting, "POLL", 0.05)
         self.patch(creation.entry, "silence", lambda address, port: None)
         self.lets_in(True)
 
