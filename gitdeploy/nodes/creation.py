@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -63,6 +64,7 @@ class Creation(Waiting):
 
     async def take(self, machine: Machine, wait: float) -> Machine:
         """Take over a machine that is there already; returns its record. Raises Refused, then nothing is noted of it."""
+        self.check_new(machine, ())
         try:
             await self.entered(machine, (), wait, lambda: succeed(None))
             return self.fleet.save(machine)
@@ -139,15 +141,34 @@ class Creation(Waiting):
                 keys = tuple(await entry.host_keys(self.runner, machine))
             except GitdeployError as error:
                 await self.pause(until, str(error))
+        if machine.provider is None:
+            self.check_new(machine, keys)
         self.fleet.pin(machine.name, keys)
         self.say(f"{machine.name}: {where}, host key {hostkey.fingerprint(keys[0])} ({keys[0].partition(' ')[0]})")
+        told = (
+            machine.provider is not None
+        )  # a provider's machine lets our key in by itself, soon after its sshd answers
         while True:
             try:
                 return await entry.enter(self.runner, self.fleet, self.logins, machine)
             except CommandFailed as error:
+                if not told and re.search(r"Permission denied|sudo", str(error)):
+                    told = True
+                    self.say(f"{machine.name}: {self.advice(machine)}")
                 self.show(f"{machine.name}: {where}, not yet: {error}")
                 problem = f"{machine.login} may not log in at {where} and become root: {error}"
                 await self.pause(until, problem, self.advice(machine))
+
+    def check_new(self, machine: Machine, keys: tuple[str, ...]) -> None:
+        """Raises Refused for a machine that is a node already: one at the same address, or with one of these host keys."""
+        for one in self.fleet.all():
+            same = (one.address, one.port) == (machine.address, machine.port)
+            if same or set(self.fleet.pinned(one.name)).intersection(keys):
+                what = "is at that address" if same else "has the host key of that machine"
+                raise Refused(
+                    f"the node {one.name} {what} already; to have it under another name, first:"
+                    f" gitdeploy destroy-node {one.name}"
+                )
 
     def advice(self, machine: Machine) -> str:
         home = "/root" if machine.login == "root" else f"/home/{machine.login}"
