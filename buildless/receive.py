@@ -64,12 +64,12 @@ def log(text: str) -> None:
 
 
 def last_words(output: str) -> str:
-    """The last line that a command wrote, in characters that print.
+    """The last line with a letter or a digit that a command wrote, in characters that print.
 
-    >>> last_words("Traceback\\n  x\\n\\x1b[1mValueError: no\\n\\n")
+    >>> last_words("Traceback\\n  x\\n\\x1b[1mValueError: no\\n   ^\\n\\n")
     '[1mValueError: no'
     """
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if any(char.isalnum() for char in line)]
     return "".join(char for char in (lines or [""])[-1] if char.isprintable())[-SAID:]
 
 

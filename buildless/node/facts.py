@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterable, List, Set
 PYTHON_TIMEOUT = 20  # seconds
 DPKG_TIMEOUT = 60  # seconds
 
-ROOM = "make room on it, or keep fewer versions (keep: versions in gitdeploy.yaml), then push again"
+ROOM = "see what fills it (df -h), make room on it, or keep fewer versions (keep: versions in gitdeploy.yaml), then push again"
 """What to do where a disk is full."""
 
 

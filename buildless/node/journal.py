@@ -18,7 +18,9 @@ TIMEOUT = 30
 MAIL = "mail"
 SHOWN = 40  # lines of a failed start
 STAMP = re.compile(r"^\[[^]]*\] \[\d+\] \[\w+\] ")  # what gunicorn begins its lines with
-ERROR = re.compile(r"[\w.]*(Error|Exception|Warning|Exit|Interrupt)\b|.*\b(cannot|failed)\b", re.ASCII)
+ERROR = re.compile(
+    r"[\w.]*(Error|Exception|Warning|Exit|Interrupt)\b|(\w+\.)+[A-Z]\w*(: |$)|.*\b(cannot|failed)\b", re.ASCII
+)
 
 
 def last_words(lines: Iterable[str], status: str) -> str:
@@ -26,10 +28,14 @@ def last_words(lines: Iterable[str], status: str) -> str:
 
     >>> last_words(["Traceback ...", "ValueError: no", "[2024-01-01] [7] [ERROR] Shutting down"], "ended with exit code 1")
     'ValueError: no'
+    >>> last_words(['psycopg2.errors.UndefinedTable: relation "a" does not exist', "LINE 1: SELECT * FROM a", "        ^"], "")
+    'psycopg2.errors.UndefinedTable: relation "a" does not exist'
+    >>> last_words(["SELECT * FROM a", "              ^"], "ended with exit code 1")
+    'SELECT * FROM a'
     >>> last_words([], "ended with exit code 1")
     'it ended with exit code 1 and said nothing'
     """
-    written = [line for line in lines if line.strip()]
+    written = [line for line in lines if any(char.isalnum() for char in line)]
     errors = [line for line in written if ERROR.match(line)]
     return STAMP.sub("", (errors or written or [f"it {status} and said nothing"])[-1].strip())
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict
 
 from buildless.errors import NodeError
 from buildless.node.owners import Owners
@@ -118,9 +117,10 @@ class Layout:
         return AppLayout(self, checked(_APP, "app", name))
 
     def names(self) -> list[str]:
-        """The apps that there is anything of."""
-        tops = [top for top in (self.apps, self.caches, self.logs, self.sites, self.states) if top.is_dir()]
-        found = {path.name.removesuffix(".map") for top in tops for path in top.iterdir()}
+        """The apps that there is a directory of, or nginx's file; what else lies there is no app."""
+        tops = (self.apps, self.caches, self.logs, self.states)
+        found = {path.name for top in tops for path in top.glob("*") if path.is_dir()}
+        found |= {path.stem for path in self.sites.glob("*.map")}
         return sorted(name for name in found if _APP.fullmatch(name))
 
 
@@ -267,7 +267,7 @@ class AppLayout:
         """Where Python keeps the compiled modules of a version: below the prefix, by the full path of the source."""
         return Path(str(self.pycache) + str(self.version(commit).resolve()))
 
-    def told(self, release: str) -> Dict[str, str]:
+    def told(self, release: str) -> dict[str, str]:
         """What the processes of a release are told of these directories."""
         paths = {
             "logs": self.logs, "tmp": self.tmp(release), "pycache": self.pycache,

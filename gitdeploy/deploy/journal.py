@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import NotFound
 
 KEEP = 200  # deploys of an app and environment, whose files stay
+MISSED = 20  # of the latest, in which it is looked whether a node took part
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,19 @@ class Journal:
             error=end.get("error"),
             kept=kept,
         )
+
+    def missed(self, app: str, environment: str, node: str) -> bool:
+        """Whether something was made live without a node, which did not catch up since then, as far as the latest deploys say."""
+        for number in reversed(self.numbers(self.directory(app, environment))[-MISSED:]):
+            events = list(self.events(app, environment, f"d{number}"))
+            nodes = next((one["nodes"] for one in events if one["event"] == "committed" and "nodes" in one), None)
+            if nodes is None or any(one.get("result") == "prepared" for one in events):
+                continue
+            if node in nodes:
+                return False
+            if events[0].get("source") != "catch up":
+                return True
+        return False
 
     def interrupt(self, app: str, environment: str) -> None:
         """Give the deploys that a killed server left without an end their end; for a server that has just started."""

@@ -89,7 +89,9 @@ class OnNode:
         self.facts = await self.call("survey", debs=debs, python=python)
         self.refuse(stages.problems(self.plan, self.facts, 0, 0, installs=self.node.installs))
         if self.node.setup not in (None, self.facts["setup"]):
-            self.say(f"it was set up by another version of gitdeploy; run: gitdeploy setup-node {self.node.name}")
+            self.say(
+                f"it is not set up as gitdeploy.yaml and this gitdeploy have it now; run: gitdeploy setup-node {self.node.name}"
+            )
         if self.plan.mail and not mail:
             self.say("it takes no mail, which only machines do (docs/app-yaml.rst)")
 

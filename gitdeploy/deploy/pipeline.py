@@ -173,7 +173,7 @@ class Deploy(Attempt):
             if self.plan is None:
                 self.end("nothing", note="nothing to deploy")
                 return
-            self.event("committed")
+            self.event("committed", nodes=[on.node.name for on in self.nodes.nodes])
             if not self.plan.only_prepares:
                 await self.stage("activate", self.nodes.switch())
                 self.record(self.plan)

@@ -6,7 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from buildless.secret import make_secret
 
 from ..config import EMBEDDED, Config, Environment
-from ..errors import NotFound
+from ..errors import NotFound, Refused
 from ..git.configvars import ConfigStore
 from ..git.repository import Repository
 from ..git.stage import GIT_ENVIRON, Stage
@@ -277,12 +277,13 @@ class Site:
         return {one.commit for name in self.config.environments for one in repository.releases(name, most)}
 
     async def urls(self, place: Place) -> list[str]:
-        """Where an app answers, as the first of its nodes that can be asked says."""
+        """Where an app answers, as the first of its nodes says that has it live and can be asked."""
         for node in self.nodes_of(place):
-            if await node.reach() is None:
-                state = await self.ask(node, "state", app=self.key(place))
-                live = [one for one in state["releases"] if one["release"] == state["live"]]
-                return [node.url(host) for one in live for host in stages.named(tuple(one["hosts"]))]
+            with suppress(Refused):  # it is lost just now
+                state = await self.ask(node, "state", app=self.key(place)) if await node.reach() is None else {}
+                for one in state.get("releases", ()):
+                    if one["release"] == state["live"]:
+                        return [node.url(host) for host in stages.named(tuple(one["hosts"]))]
         return []
 
     @asynccontextmanager

@@ -12,6 +12,7 @@ from buildless.configuration import Configuration
 from buildless.description import RUNS, Description
 from buildless.environ import environ
 from buildless.limits import WebLimits
+from buildless.node.facts import ROOM
 from buildless.processes import WEB
 from buildless.service import Account
 from buildless.service import environ as services_environ
@@ -163,11 +164,11 @@ def problems(
         found.append(missing_debs(facts["missing_debs"]))
     free = facts["free"]
     if new_bytes + SPARE_BYTES > free["bytes"]:
-        found.append(
-            f"the version needs {size(new_bytes)} and the disk has {size(free['bytes'])} free (it must keep {size(SPARE_BYTES)})"
-        )
+        needs = f"the version needs {size(new_bytes)} and " if new_bytes else ""  # not known yet, or nothing
+        have = f"the disk has {size(free['bytes'])} free (it must keep {size(SPARE_BYTES)})"
+        found.append(f"{needs}{have}; {ROOM}")
     if free["inodes"] is not None and new_files > free["inodes"]:
-        found.append(f"the version has {new_files:,} files and the disk has room for {free['inodes']:,}")
+        found.append(f"the version has {new_files:,} files and the disk has room for {free['inodes']:,}; {ROOM}")
     return found
 
 

@@ -16,6 +16,7 @@ from ..text import seconds
 from .call import LocalCall, LocalSpec
 
 WAIT = 600.0
+TAKING = 30.0  # for one that runs already
 RESERVED = "embedded"
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\.?")
 LOGIN = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -29,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", metavar="HOST[:PORT]", dest="origin")
     parser.add_argument("--role", choices=ROLES, default=APPS)
     parser.add_argument("--login", metavar="USER")
-    parser.add_argument("--wait", metavar="SECONDS", type=seconds, default=WAIT)
+    parser.add_argument("--wait", metavar="SECONDS", type=seconds)
 
 
 async def run(call: LocalCall) -> int:
@@ -43,15 +44,14 @@ async def run(call: LocalCall) -> int:
         )
     await call.logins.make(call.runner)
     creation = Creation(call.reactor, call.runner, call.fleet, call.logins, call.say, call.terminal.show)
+    wait = args.wait if args.wait is not None else TAKING if args.origin else WAIT
     if args.origin:
         address, port = parsed(args.origin)
-        machine = await creation.take(
-            Machine(name, address, port, args.login or "root", roles=(args.role,)), min(args.wait, 30.0)
-        )
+        machine = await creation.take(Machine(name, address, port, args.login or "root", roles=(args.role,)), wait)
     else:
         provider = providers.only(call.config.providers, args.provider)
         cloud = providers.connect(provider, call.config.providers[provider])
-        wanted = Wanted(args.size, args.image, args.login, (args.role,), args.wait, platform.machine())
+        wanted = Wanted(args.size, args.image, args.login, (args.role,), wait, platform.machine())
         machine = await creation.create(cloud, name, wanted)
     call.say(f"{machine.name} is there, at {machine.address}; next: gitdeploy setup-node {machine.name}")
     return 0

@@ -1,4 +1,4 @@
-"""What we ask of a provider, over libcloud's drivers: sizes, images, machines; make one, destroy one. It blocks.
+"""What we ask of a provider, over libcloud's drivers: sizes, images, machines; make, start, stop, destroy one. It blocks.
 
 Machines that we made carry a mark, so that those that nobody has a record of can be found: a tag called gitdeploy where the
 driver knows tags, else the beginning of the name.
@@ -98,6 +98,18 @@ class Cloud:
                     return True
         return False
 
+    def start(self, number: str) -> None:
+        """Have a machine that is stopped start again. Returns as soon as the provider has taken it on. Raises Refused."""
+        with self.asked():
+            if self.driver.start_node(self._node(number)) is False:
+                raise Refused(f"{self.name} does not start {number}; see there why")
+
+    def stop(self, number: str) -> None:
+        """Have a machine shut down; what it has stays. Returns as soon as the provider has taken it on. Raises Refused."""
+        with self.asked():
+            if self.driver.stop_node(self._node(number)) is False:
+                raise Refused(f"{self.name} does not stop {number}; see there why")
+
     @contextmanager
     def asked(self) -> Iterator[None]:
         """What goes wrong at the provider, in one line that says where."""
@@ -112,6 +124,12 @@ class Cloud:
             raise Refused(f"{self.name}: {text}; look at its settings under providers: in gitdeploy.yaml") from error
 
     # What drivers are asked.
+
+    def _node(self, number: str) -> Any:
+        for node in self.driver.list_nodes():
+            if str(node.id) == number and node.state not in GONE:
+                return node
+        raise NotFound(f"{self.name} has no machine {quoted(number)} any more; see: list-nodes")
 
     def _images(self) -> list[Any]:
         takes = inspect.signature(self.driver.list_images).parameters

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, succeed
-from twisted.internet.task import deferLater
 
 from ..errors import CommandFailed, GitdeployError, Refused
 from ..runner import Runner
 from . import entry, hostkey, offers
 from .cloud import Cloud, Found
 from .fleet import Fleet, Logins, Machine
+from .waiting import RUNNING, STOPPED, Waiting
 from .work import Work
 
-POLL = 1.0  # seconds between two looks at a machine
-LOOKS = 5  # for an sshd, between two questions to the provider whether the machine still is
-RUNNING = "running"
-FAILED = ("error", "stopped")
+FAILED = ("error", STOPPED)
 
 
 @dataclass(frozen=True)
@@ -35,15 +33,15 @@ class Wanted:
     """The processor, as platform.machine() calls it."""
 
 
-class Creation:
-    """One machine. `show` gets what is being waited for, again and again; `say` a line that stays."""
+class Creation(Waiting):
+    """One machine."""
 
     def __init__(
         self, reactor: Any, runner: Runner, fleet: Fleet, logins: Logins,
         say: Callable[[str], None], show: Callable[[str], None],
     ) -> None:  # fmt: skip
-        self.reactor, self.runner, self.fleet, self.logins = reactor, runner, fleet, logins
-        self.say, self.show = say, show
+        super().__init__(reactor, say, show)
+        self.runner, self.fleet, self.logins = runner, fleet, logins
 
     async def create(self, cloud: Cloud, name: str, wanted: Wanted) -> Machine:
         """Have `cloud` make the machine `name`; returns its record. Raises GitdeployError; then, or cancelled, nothing is left."""
@@ -66,15 +64,13 @@ class Creation:
 
     async def take(self, machine: Machine, wait: float) -> Machine:
         """Take over a machine that is there already; returns its record. Raises Refused, then nothing is noted of it."""
+        self.check_new(machine, ())
         try:
             await self.entered(machine, (), wait, lambda: succeed(None))
             return self.fleet.save(machine)
         except BaseException:
             self.fleet.remove(machine.name)
             raise
-
-    async def ask(self, function: Callable[..., Any], *args: Any) -> Any:
-        return await Work(self.reactor, function, *args).result()
 
     async def made(self, cloud: Cloud, work: Work[Found]) -> Found:
         """What the provider made. Cancelled before it has said so: wait, for then there is something to destroy."""
@@ -139,36 +135,42 @@ class Creation:
         """
         until = self.reactor.seconds() + wait
         where = f"{machine.address} port {machine.port}"
-        looks = 0
-        while problem := await self.ask(entry.silence, machine.address, machine.port):
-            self.show(f"{machine.name}: {where}, no sshd yet")
-            await self.pause(until, f"no sshd answers at {where} ({problem}); does a firewall stand before it?")
-            looks += 1
-            if looks % LOOKS == 0:
-                await alive()
-        self.show(f"{machine.name}: {where}, sshd answers")
+        await self.answered(machine.name, machine.address, machine.port, until, alive)
         while not keys:
             try:
                 keys = tuple(await entry.host_keys(self.runner, machine))
             except GitdeployError as error:
                 await self.pause(until, str(error))
+        if machine.provider is None:
+            self.check_new(machine, keys)
         self.fleet.pin(machine.name, keys)
         self.say(f"{machine.name}: {where}, host key {hostkey.fingerprint(keys[0])} ({keys[0].partition(' ')[0]})")
+        told = (
+            machine.provider is not None
+        )  # a provider's machine lets our key in by itself, soon after its sshd answers
         while True:
             try:
                 return await entry.enter(self.runner, self.fleet, self.logins, machine)
             except CommandFailed as error:
+                if not told and re.search(r"Permission denied|sudo", str(error)):
+                    told = True
+                    self.say(f"{machine.name}: {self.advice(machine)}")
                 self.show(f"{machine.name}: {where}, not yet: {error}")
                 problem = f"{machine.login} may not log in at {where} and become root: {error}"
                 await self.pause(until, problem, self.advice(machine))
+
+    def check_new(self, machine: Machine, keys: tuple[str, ...]) -> None:
+        """Raises Refused for a machine that is a node already: one at the same address, or with one of these host keys."""
+        for one in self.fleet.all():
+            same = (one.address, one.port) == (machine.address, machine.port)
+            if same or set(self.fleet.pinned(one.name)).intersection(keys):
+                what = "is at that address" if same else "has the host key of that machine"
+                raise Refused(
+                    f"the node {one.name} {what} already; to have it under another name, first:"
+                    f" gitdeploy destroy-node {one.name}"
+                )
 
     def advice(self, machine: Machine) -> str:
         home = "/root" if machine.login == "root" else f"/home/{machine.login}"
         sudo = "" if machine.login == "root" else ", and sudo without a password for it"
         return f"it needs this line in {home}/.ssh/authorized_keys{sudo}: {Logins.public(self.logins.setup)}"
-
-    async def pause(self, until: float, problem: str, *details: str) -> None:
-        """Wait for a moment; raises Refused, with the problem, if there is no time left."""
-        if self.reactor.seconds() + POLL > until:
-            raise Refused(problem, *details)
-        await deferLater(self.reactor, POLL, lambda: None)

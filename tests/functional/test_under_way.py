@@ -50,6 +50,25 @@ def test_a_redeploy_that_waited_for_a_push_is_not_told_to_push(shop: App, runnin
     assert "push" not in done.err
 
 
+def test_a_config_var_that_is_set_during_a_first_push_is_in_what_is_live(
+    faulty: Faulty, shop: App, running: Keep
+) -> None:
+    gate = shop.directory.parent / "gate-var"
+    app = faulty.server.app(f"{shop.name}-var")
+    files = slow("x", gate)
+    tells = files["hello.py"].replace('b"x"', 'os.environ.get("GREETING", "none").encode()')
+    app.commit("First page", {**files, "hello.py": tells})
+    push = running(app.pushing())
+    push.until("files sent")
+    words = faulty.server.ssh_argv("config:set", app.name, "GREETING=welcome")
+    setting = running(Running(words, faulty.server.env, app.directory))
+    setting.until("waiting for the deploy of alice")
+    gate.touch()
+    push.wait().ok()
+    assert "Live: v2" in setting.wait().ok().text
+    assert app.says() == "welcome"
+
+
 def test_one_that_waited_goes_on_where_the_first_was_refused(shop: App, running: Keep) -> None:
     gate = shop.directory.parent / "gate-refused"
     files = slow("x", gate)

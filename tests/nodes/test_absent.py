@@ -87,6 +87,11 @@ def test_where_one_may_be_missing_the_push_goes_on_and_the_node_catches_up(serve
     ps = server.ssh("ps", shop.name).ok().out
     assert "web1: v2 is live\nweb2: down: ssh: connect to host" in ps
     assert "; it catches up when it is back" in ps
+    missed = ", ".join(sorted(f"production/{app.name}" for app in (shop, back, new)))
+    assert row(server, "web2").endswith(f" {missed}") and "down: ssh: connect to host" in row(server, "web2")
+    settings = (server.home / "gitdeploy.yaml").read_text()
+    with server.settings(settings.replace("nodes: [web1, web2]", "nodes: [web2, web1]")):
+        assert f"http://{shop.name}.localhost/" in server.ssh("apps").ok().out  # also while the first node is down
 
     web2.start()
     seen = watch(web2, shop)

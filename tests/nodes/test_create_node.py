@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,19 @@ def test_it_survives_a_reboot_a_stop_and_a_start(machines, bare_node):
     assert rows(machines)[bare_node.name]["state"] == "running"
 
 
+def test_one_that_is_stopped_is_started_by_a_command(machines, bare_node):
+    name = bare_node.name
+    bare_node.power_off()
+    said = machines.gitdeploy("start-node", name)
+    assert f"{name}: {bare_node.address} port 22, sshd answers" in said
+    assert said.endswith(f"{name} runs, at {bare_node.address}\n")
+    assert said.endswith(machines.gitdeploy("start-node", name).splitlines()[-1] + "\n")
+    assert f"{name} is stopped; start it again: gitdeploy start-node {name}" in machines.gitdeploy("stop-node", name)
+    assert rows(machines)[name]["state"] == "stopped"
+    machines.gitdeploy("start-node", name)
+    bare_node.up()
+
+
 def test_a_snapshot_of_a_node_is_an_image(machines, bare_node):
     bare_node.ssh("touch", "/srv/of-the-first")
     image = machines.driver.create_image(bare_node.of_driver(), f"t{os.getpid()}")
@@ -242,24 +256,41 @@ def test_a_node_without_its_record_file_can_be_destroyed(machines, bare_node):
     assert traces(machines) == before
 
 
-def test_a_bare_machine_that_is_there_is_taken(machines, bare_node):
-    said = machines.gitdeploy("create-node", "taken", "--from", bare_node.address)
-    assert f"taken is there, at {bare_node.address}" in said
-    row = rows(machines)["taken"]
-    assert (row["provider"], row["id"], row["state"]) == (None, None, "-")
-    assert "goes on" in machines.gitdeploy("destroy-node", "taken")
+@contextmanager
+def unknown(machines, node):
+    """While it is no node of the server's, as a machine that somebody rented."""
+    record, keys = node.record, machines.fleet.pinned(node.name)
+    machines.fleet.remove(node.name)
+    try:
+        yield
+    finally:
+        machines.fleet.save(record)
+        machines.fleet.pin(node.name, keys)
+
+
+def test_a_bare_machine_that_is_there_is_taken_once(machines, bare_node):
+    with unknown(machines, bare_node):
+        said = machines.gitdeploy("create-node", "taken", "--from", bare_node.address)
+        assert f"taken is there, at {bare_node.address}" in said
+        row = rows(machines)["taken"]
+        assert (row["provider"], row["id"], row["state"]) == (None, None, "-")
+        again = machines.gitdeploy("create-node", "again", "--from", bare_node.address, check=False)
+        assert "the node taken is at that address already; to have it under another name, first: gitdeploy" in again
+        assert "goes on" in machines.gitdeploy("destroy-node", "taken")
     bare_node.ssh("true")
 
 
 def test_one_that_does_not_let_us_in_is_not_taken_and_it_says_what_it_lacks(machines, bare_node):
     bare_node.ssh("useradd", "--create-home", "admin")
-    said = machines.gitdeploy(
-        "create-node", "taken", "--from", bare_node.address, "--login", "admin", "--wait", "2", check=False
-    )
+    with unknown(machines, bare_node):
+        said = machines.gitdeploy(
+            "create-node", "taken", "--from", bare_node.address, "--login", "admin", "--wait", "2", check=False
+        )
     public = machines.logins.public(machines.logins.setup)
     assert (
         f"it needs this line in /home/admin/.ssh/authorized_keys, and sudo without a password for it: {public}" in said
     )
+    assert said.index("taken: it needs this line") < said.index("not yet: ") and said.count("taken: it needs") == 1
     assert "Permission denied" in said and "taken" not in rows(machines) and machines.fleet.pinned("taken") == []
 
 

@@ -142,7 +142,7 @@ def test_a_node_whose_set_up_is_of_another_version_is_said_with_what_to_run(shop
     try:
         shop.commit("Sell apples", hello("apples"))
         told = lines(shop.push().ok())
-        advice = "it was set up by another version of gitdeploy; run: gitdeploy setup-node web2"
+        advice = "it is not set up as gitdeploy.yaml and this gitdeploy have it now; run: gitdeploy setup-node web2"
         assert f"       web2: {advice}" in told
         row = re.search(r"^web2 .*$", shop.server.ssh("nodes").ok().out, re.MULTILINE)
         assert row and "run: gitdeploy setup-node web2" in row[0]

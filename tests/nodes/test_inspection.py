@@ -139,7 +139,9 @@ def test_doctor_finds_a_set_up_of_another_version(server, web):
     before = version.read_text()
     version.write_text("another\n")
     try:
-        assert doctor(server, "web2") == ["it was set up by another version; run: gitdeploy setup-node web2"]
+        assert doctor(server, "web2") == [
+            "it is not set up as gitdeploy.yaml and this gitdeploy have it now; run: gitdeploy setup-node web2"
+        ]
     finally:
         version.write_text(before)
 

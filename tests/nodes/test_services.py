@@ -68,6 +68,13 @@ def test_an_app_is_told_of_its_services_and_nobody_else_is(shop):
     assert "RuntimeError" in told and environ["CONFIG_PG_PASSWORD"] not in told
 
 
+def test_whoever_runs_a_command_gets_at_the_database_as_the_document_says(yard, shop):
+    """docs/commands.rst, 'run'."""
+    asks = "run shop bash -c \"psql $DATABASE_URL -Atc 'SELECT current_user, 6 * 7'\""
+    assert yard.server.ssh(asks).ok().out == "shop|42\n"
+    assert yard.server.ssh('run shop bash -c "psql $DATABASE_URL -At"', stdin=b"SELECT 43;\n").ok().out == "43\n"
+
+
 def test_a_backup_brings_back_rows_and_files(yard, shop, tmp_path):
     note(shop, "apples")
     note(shop, "of staging", "staging")

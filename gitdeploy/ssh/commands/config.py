@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from buildless.values import variable
 
+from ...deploy import data
 from ...errors import BadName, NotFound
 from ...git.configvars import ConfigVars
 from ...names import Place, nearest, quoted
@@ -141,10 +142,12 @@ async def deploy_with(call: Call, place: Place, before: ConfigVars, after: Confi
     store = call.site.config_vars(place)
     after = store.propose(place.environment, after, call.user, what, call.site.reactor.seconds())
     if not call.site.is_deployed(place):
-        store.accept(place.environment, before, after)
-        yet = "" if place.app in call.site.apps() else f"there is no app {place.app} yet: "
-        call.io.write(f"{what}; {yet}it counts from the first push on")
-        return 0
+        async with data.turn(call.site, place, call.user, call.io.error):  # its first push may be under way, without it
+            if not call.site.is_deployed(place):
+                store.accept(place.environment, before, after)
+                yet = "" if place.app in call.site.apps() else f"there is no app {place.app} yet: "
+                call.io.write(f"{what}; {yet}it counts from the first push on")
+                return 0
     assert call.again is not None
     show = functools.partial(_show, call)
     await call.again(place, call.user, "config", None, show, (before, after))

@@ -115,7 +115,7 @@ async def machine(call: Call, record: Machine) -> list[str]:
 def findings(record: Machine, status: Mapping[str, Any], setup: str | None, now: float) -> Iterator[str]:
     """What a machine's own words tell, pure. `setup` is the version of the set-up that it should have."""
     if setup not in (None, status["setup"]):
-        yield f"it was set up by another version; run: gitdeploy setup-node {record.name}"
+        yield f"it is not set up as gitdeploy.yaml and this gitdeploy have it now; run: gitdeploy setup-node {record.name}"
     if abs(status["clock"] - now) > CLOCK:
         yield (
             f"its clock is {abs(status['clock'] - now):.0f} s {'ahead of' if status['clock'] > now else 'behind'} the server's;"

@@ -54,11 +54,11 @@ async def row(call: Call, name: str) -> dict[str, Any]:
     try:
         one = call.site.node(name)
         found["address"] = one.address
-        if (problem := await one.reach()) is not None:
+        problem, status = await asked(call, one)
+        if problem is not None:
             found["state"] = call.site.fleet.unready(name, problem) or f"down: {problem}"
+            found["behind"] = missed(call, one)
             return found
-        async with call.site.talking(one) as session:
-            status = await session.status()
         found["behind"] = await behind(call, one)
     except Refused as error:
         found["state"] = str(error)
@@ -69,6 +69,31 @@ async def row(call: Call, name: str) -> dict[str, Any]:
     if status:
         found["setup"] = "current" if one.setup in (None, status["setup"]) else f"run: gitdeploy setup-node {name}"
     return found
+
+
+async def asked(call: Call, one: Node) -> tuple[str | None, dict[str, Any]]:
+    """Why a node is down, if it is, and what it says of itself. Raises Refused."""
+    if (problem := await one.reach()) is not None:
+        return problem, {}
+    async with call.site.talking(one) as session:
+        try:
+            return None, await session.status()
+        except Refused as error:
+            if not session.ended:
+                raise
+            return str(error), {}  # it was lost just now, which the connection itself learns later
+
+
+def missed(call: Call, one: Node) -> list[str]:
+    """The apps that were deployed without a node, which is down; only those that the user has to do with."""
+    return [
+        str(place)
+        for place in call.site.places()
+        if one.name in call.site.environment(place).nodes
+        and (call.may(place) or not call.io.remote)
+        and call.site.is_deployed(place)
+        and call.site.journal.missed(place.app, place.environment, one.name)
+    ]
 
 
 async def behind(call: Call, one: Node) -> list[str]:

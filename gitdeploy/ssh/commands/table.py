@@ -55,7 +55,8 @@ SPECS = (
 COMMANDS: Mapping[str, CommandSpec] = {spec.name: spec for spec in SPECS}
 
 MACHINE = (
-    "server", "create-node", "setup-node", "list-nodes", "destroy-node", "list-sizes", "list-images", "setup-server"
+    "server", "create-node", "setup-node", "list-nodes", "start-node", "stop-node", "destroy-node", "list-sizes",
+    "list-images", "setup-server",
 )  # fmt: skip
 """The commands of the server's own machine alone."""
 

@@ -157,6 +157,18 @@ def test_nothing_is_left_of_a_first_attempt(programs, layout):
     assert layout.names() == [] and list(layout.units.iterdir()) == []
 
 
+def test_files_that_lie_where_apps_are_are_none(programs, layout):
+    make(layout, "v1")
+    live(layout, "v1")
+    for top in (layout.apps, layout.caches, layout.logs, layout.states, layout.sites):
+        top.mkdir(parents=True, exist_ok=True)
+        (top / "fill").write_text("x")
+    assert layout.names() == ["shop"] and list(releases.live_records(layout)) == ["shop"]
+    (layout.sites / "other.staging.map").write_text("site")
+    (layout.apps / "shop.map").mkdir()
+    assert layout.names() == ["other.staging", "shop", "shop.map"]
+
+
 def test_what_an_app_keeps_outlives_it(programs, layout):
     make(layout, "v1")
     (layout.app("shop").state / "pictures").mkdir()

@@ -50,6 +50,30 @@ def test_what_a_killed_server_left_is_given_an_end(journal):
     assert events == ["begin", "end"]
 
 
+def deployed(journal, source, nodes, result="live"):
+    entry = journal.begin("shop", "production", user="alice", source=source)
+    entry.event("committed", nodes=nodes)
+    entry.end(result)
+
+
+def test_what_was_deployed_without_a_node_is_known_until_it_has_caught_up(journal):
+    def missed(node):
+        return journal.missed("shop", "production", node)
+
+    assert not missed("web2")
+    deployed(journal, "git push", ["web1", "web2"])
+    assert not missed("web2")
+    deployed(journal, "git push", ["web1"])
+    journal.begin("shop", "production", user="alice", source="git push").end("refused", error="no")
+    deployed(journal, "git push", ["web1", "web2"], "prepared")
+    deployed(journal, "catch up", ["web3"])
+    assert missed("web2") and not missed("web1") and not missed("web3")
+    deployed(journal, "catch up", ["web2"])
+    assert not missed("web2")
+    deployed(journal, "rollback", ["web1"])
+    assert missed("web2") and missed("web3")
+
+
 @pytest.mark.parametrize("name", ["d2", "1", "../../x", "d", ""])
 def test_a_deploy_that_is_not_there(journal, name):
     journal.begin("shop", "production", user="alice", source="git push")

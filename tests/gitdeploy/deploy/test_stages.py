@@ -68,13 +68,23 @@ def test_release_numbers_go_on_whatever_was_lost():
         (b"os: freebsd\n", {}, "wants os freebsd"),
         (b"", {"missing_debs": ["python3-lxml", "gdal-bin"]}, "apt-get install python3-lxml gdal-bin"),
         (b"", {"free": {"bytes": 60_000_000, "inodes": 10**6}}, "needs 100.0 MB and the disk has 60.0 MB free"),
-        (b"", {"free": {"bytes": 10**12, "inodes": 10}}, "1,000 files and the disk has room for 10"),
+        (
+            b"",
+            {"free": {"bytes": 10**12, "inodes": 10}},
+            "1,000 files and the disk has room for 10; see what fills it (df -h), make room on it, or keep fewer",
+        ),
     ],
 )
 def test_what_a_node_lacks_is_said_with_what_to_do(text, changes, says):
     wanted = plan(b"platform: python, wsgi\napp: shop:application\n" + text)
     [problem] = stages.problems(wanted, {**FACTS, **changes}, 100_000_000, 1000)
     assert says in problem
+
+
+def test_a_full_disk_is_told_before_it_is_known_what_is_to_be_sent():
+    wanted = plan(b"platform: python, wsgi\napp: shop:application\n")
+    [problem] = stages.problems(wanted, {**FACTS, "free": {"bytes": 0, "inodes": 10}}, 0, 0)
+    assert problem.startswith("the disk has 0 B free (it must keep 50.0 MB); see what fills it (df -h), make room")
 
 
 def test_a_node_that_has_everything():

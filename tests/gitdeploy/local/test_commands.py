@@ -11,7 +11,7 @@ from gitdeploy.errors import BadName
 from gitdeploy.local import create_node, destroy_node, list_nodes
 from gitdeploy.local.terminal import Terminal
 from gitdeploy.nodes.cloud import Found
-from gitdeploy.nodes.fleet import Machine
+from gitdeploy.nodes.fleet import Fleet, Machine
 
 
 def gitdeploy(home, *args, status):
@@ -37,6 +37,8 @@ def gitdeploy(home, *args, status):
         (["list-nodes"], 0, ""),
         (["setup-node", "web1"], 3, "there is no node 'web1'"),
         (["destroy-node", "web1"], 3, "web1"),
+        (["start-node", "web1"], 3, "there is no node 'web1'"),
+        (["stop-node", "web1"], 3, "there is no node 'web1'"),
     ],
 )
 def test_what_only_looks_makes_no_home(tmp_path, args, status, says):
@@ -136,6 +138,13 @@ def test_a_host_that_is_not_there_is_not_taken(tmp_path):
     said = gitdeploy(tmp_path, "create-node", "web1", "--from", "127.0.0.1:1", "--wait", "0", status=1)
     assert "no sshd answers at 127.0.0.1 port 1 (Connection refused)" in said
     assert not list((tmp_path / "nodes").glob("*.json"))
+
+
+def test_a_machine_that_no_provider_made_is_started_and_stopped_where_it_is(tmp_path):
+    Fleet(tmp_path / "nodes").save(Machine("web1", "192.0.2.7"))
+    for command in ("start-node", "stop-node"):
+        said = gitdeploy(tmp_path, command, "web1", status=1)
+        assert "no provider of ours made web1 (create-node --from); do it where the machine at 192.0.2.7 is" in said
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

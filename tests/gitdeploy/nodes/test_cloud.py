@@ -47,6 +47,15 @@ class Driver:
         self.nodes.remove(node)
         return True
 
+    def start_node(self, node):
+        if node.state == "running":
+            return False
+        node.state = "running"
+        return True
+
+    def stop_node(self, node):
+        raise NotImplementedError("stop_node not implemented for this driver")
+
 
 class Located(Driver):
     """Wants to know where, and takes tags."""
@@ -115,6 +124,20 @@ def test_a_provider_that_does_not_destroy_is_told():
     driver.destroy_node = lambda node: False
     with pytest.raises(Refused, match="a does not destroy n-0; look there"):
         cloud.destroy("n-0")
+
+
+def test_a_machine_is_started_and_what_a_provider_does_not_do_is_told():
+    driver = Driver()
+    cloud = Cloud("a", driver)
+    cloud.create("web1", "s1", "i1", "root", KEY)
+    cloud.start("n-0")
+    assert cloud.machine("n-0").state == "running"
+    with pytest.raises(Refused, match="a does not start n-0; see there why"):
+        cloud.start("n-0")
+    with pytest.raises(Refused, match=r"a: its driver cannot do that .stop_node not implemented .*; do it there"):
+        cloud.stop("n-0")
+    with pytest.raises(NotFound, match="a has no machine 'n-9' any more; see: list-nodes"):
+        cloud.stop("n-9")
 
 
 def test_what_is_terminated_is_gone():

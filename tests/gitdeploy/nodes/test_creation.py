@@ -10,7 +10,7 @@ from twisted.internet.task import deferLater
 from twisted.trial.unittest import TestCase
 
 from gitdeploy.errors import CommandFailed, GitdeployError, Refused
-from gitdeploy.nodes import creation
+from gitdeploy.nodes import creation, waiting
 from gitdeploy.nodes.cloud import Found
 from gitdeploy.nodes.creation import Creation, Wanted
 from gitdeploy.nodes.fleet import Fleet, Logins, Machine
@@ -68,7 +68,7 @@ class CreationTest(TestCase):
         (self.logins.path / "setup_ed25519.pub").write_text("ssh-ed25519 AAAA gitdeploy setup\n")
         self.said, self.shown = [], []
         self.creation = Creation(reactor, None, self.fleet, self.logins, self.said.append, self.shown.append)
-        self.patch(creation, "POLL", 0.05)
+        self.patch(waiting, "POLL", 0.05)
         self.patch(creation.entry, "silence", lambda address, port: None)
         self.lets_in(True)
 
@@ -172,6 +172,37 @@ class CreationTest(TestCase):
         self.lets_in(False)
         await self.assertFailure(Deferred.fromCoroutine(self.creation.take(machine, 0.2)), Refused)
         assert self.fleet.names() == [] and self.fleet.pinned("web1") == []
+
+    async def test_what_one_that_is_there_lacks_is_said_at_once_and_once(self):
+        self.patch(creation.entry, "host_keys", lambda *args: _value([HOST_KEY]))
+        self.lets_in(False)
+        task = Deferred.fromCoroutine(self.creation.take(Machine("web1", "127.0.0.1", 2222, "root"), 600.0))
+        while sum("not yet: Permission denied" in line for line in self.shown) < 3:
+            await deferLater(reactor, 0.01, lambda: None)
+        needed = "web1: it needs this line in /root/.ssh/authorized_keys: ssh-ed25519 AAAA gitdeploy setup"
+        assert self.said.count(needed) == 1
+        self.lets_in(True)
+        assert (await task).name == "web1" and self.said.count(needed) == 1
+
+    async def test_what_a_machine_of_a_provider_lacks_for_a_moment_is_not_said(self):
+        self.lets_in(False)
+        task = Deferred.fromCoroutine(self.creation.create(FakeCloud("running"), "web1", WANTED))
+        while not any("not yet: Permission denied" in line for line in self.shown):
+            await deferLater(reactor, 0.01, lambda: None)
+        self.lets_in(True)
+        assert (await task).name == "web1" and not any("authorized_keys" in line for line in self.said)
+
+    async def test_one_that_is_a_node_already_is_not_taken_twice(self):
+        self.patch(creation.entry, "host_keys", lambda *args: _value([HOST_KEY]))
+        await self.creation.take(Machine("web1", "127.0.0.1", 2222, "root"), 1.0)
+        for other, what in (
+            (Machine("web2", "127.0.0.1", 2222, "admin"), "is at that address"),
+            (Machine("web2", "localhost", 2222, "root"), "has the host key of that machine"),
+        ):
+            error = await self.assertFailure(Deferred.fromCoroutine(self.creation.take(other, 1.0)), Refused)
+            assert str(error).startswith(f"the node web1 {what} already; to have it under another name, first:")
+            assert self.fleet.names() == ["web1"] and self.fleet.pinned("web1") == [HOST_KEY]
+            assert self.fleet.pinned("web2") == []
 
 
 async def _value(value):

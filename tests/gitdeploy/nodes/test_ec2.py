@@ -147,6 +147,30 @@ def test_a_recorded_machine_is_listed_with_its_state_and_destroyed(home, driver)
     assert running(driver) == {} and not list((home / "nodes").glob("*.json"))
 
 
+def test_a_machine_is_stopped_and_started_again(home, driver):
+    made = driver.create_node(
+        "web1", driver.list_sizes()[0], driver.list_images()[0], ex_metadata={"gitdeploy": "web1"}
+    )
+    (home / "nodes").mkdir()
+    record = {"name": "web1", "address": "192.0.2.1", "login": "admin", "provider": "amazon", "id": made.id}
+    (home / "nodes" / "web1.json").write_text(json.dumps(record))
+    settings = home / "gitdeploy.yaml"
+    settings.write_text(settings.read_text() + "environments: {production: {nodes: web1}}\n")
+    assert "web1 is a node of production in gitdeploy.yaml" in gitdeploy(home, "stop-node", "web1", status=1)
+    assert running(driver)["web1"].state == "running"
+    assert "web1 is stopped; start it again: gitdeploy start-node web1" in gitdeploy(
+        home, "stop-node", "web1", "--force"
+    )
+    assert running(driver)["web1"].state == "stopped"
+    gitdeploy(home, "stop-node", "web1", "--force")
+    said = gitdeploy(home, "start-node", "web1", "--wait", "3", status=1)
+    assert "gitdeploy: web1: no sshd answers at " in said and running(driver)["web1"].state == "running"
+    driver.destroy_node(made)
+    assert "web1 is gone at amazon; forget it: gitdeploy destroy-node web1" in gitdeploy(
+        home, "start-node", "web1", status=1
+    )
+
+
 def test_what_is_not_there_and_who_cannot_be_asked_is_told(home):
     assert "amazon has no image 'ami-404'; see: list-images --provider amazon" in gitdeploy(
         home, "create-node", "web1", "--image", "ami-404", status=3

@@ -24,7 +24,10 @@ def test_a_machine_that_is_well_has_no_findings():
 @pytest.mark.parametrize(
     ("differs", "says"),
     [
-        ({"setup": "old"}, "it was set up by another version; run: gitdeploy setup-node web1"),
+        (
+            {"setup": "old"},
+            "it is not set up as gitdeploy.yaml and this gitdeploy have it now; run: gitdeploy setup-node web1",
+        ),
         ({"clock": 1100.0}, "its clock is 100 s ahead of the server's; on it, run: timedatectl set-ntp true"),
         ({"clock": 400.0}, "its clock is 600 s behind the server's; on it, run: timedatectl set-ntp true"),
         ({"failed_units": ["a.service"]}, "a.service has failed; on it, look at: journalctl -u a.service"),
