@@ -88,9 +88,8 @@ class Lifecycle:
         first = self.nodes.nodes[0]
         exclusive = is_exclusive(self.plan, self.earlier)
         if exclusive and self.nodes.absent:  # known only since its services were found to be empty
-            raise Refused(
-                f"an exclusive update wants all nodes; push again when {self.nodes.absent[0].node.name} is back"
-            )
+            names = ", ".join(on.node.name for on in self.nodes.absent)
+            raise Refused(f"an exclusive update wants all nodes; push again when {names} is back")
         if self.earlier is not None:
             if first.facts["live"] and (words := self.getting_ready):
                 self.report.step("Before the update")

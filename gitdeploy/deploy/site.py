@@ -266,8 +266,9 @@ class Site:
 
     def collect(self, repository: Repository) -> None:
         """Let git repack in the background if it is time (git-gc(1)); it is no part of any deploy."""
-        argv = ("git", "--git-dir", str(repository.path), "gc", "--auto", "--quiet")
-        command = Command(argv, GIT_ENVIRON, survives=True)
+        command = Command(
+            ("git", "--git-dir", str(repository.path), "gc", "--auto", "--quiet"), GIT_ENVIRON, survives=True
+        )
         packing = Deferred.fromCoroutine(self.runner.run(command, timeout=self.config.limits.step))
         packing.addErrback(lambda failure: log.warn("repacking: {text}", text=failure.getErrorMessage()))
 
