@@ -109,10 +109,11 @@ class Site:
 
     def clean(self) -> None:
         """Remove what a git that was killed left in repositories: quarantines and lock files. Nobody pushes yet."""
-        for path in [
-            *self.repositories.glob("*.git/objects/tmp_objdir-*"),
-            *self.repositories.glob("*.git/objects/incoming-*"),
-        ]:
+        objects = "*.git/objects"
+        for path in (
+            *self.repositories.glob(f"{objects}/tmp_objdir-*"),
+            *self.repositories.glob(f"{objects}/incoming-*"),
+        ):
             shutil.rmtree(path, ignore_errors=True)
         for path in [*self.repositories.glob("*.git/refs/**/*.lock"), *self.repositories.glob("*.git/*.lock")]:
             path.unlink(missing_ok=True)
@@ -122,13 +123,8 @@ class Site:
 
     def remove(self, app: str) -> None:
         """Delete what the server has of an app."""
-        for path in (
-            self.repository(app).path,
-            self.home / "stage" / app,
-            self.home / "secrets" / app,
-            self.home / "passwords" / app,
-            self.home / "maintenance" / app,
-        ):
+        kept = [self.home / top / app for top in ("stage", "secrets", "passwords", "maintenance")]
+        for path in (self.repository(app).path, *kept):
             shutil.rmtree(path, ignore_errors=True)
 
     def stage(self, place: Place) -> Stage:
@@ -266,9 +262,8 @@ class Site:
 
     def collect(self, repository: Repository) -> None:
         """Let git repack in the background if it is time (git-gc(1)); it is no part of any deploy."""
-        command = Command(
-            ("git", "--git-dir", str(repository.path), "gc", "--auto", "--quiet"), GIT_ENVIRON, survives=True
-        )
+        argv = ("git", "--git-dir", str(repository.path), "gc", "--auto", "--quiet")
+        command = Command(argv, GIT_ENVIRON, survives=True)
         packing = Deferred.fromCoroutine(self.runner.run(command, timeout=self.config.limits.step))
         packing.addErrback(lambda failure: log.warn("repacking: {text}", text=failure.getErrorMessage()))
 
