@@ -109,11 +109,10 @@ class Site:
 
     def clean(self) -> None:
         """Remove what a git that was killed left in repositories: quarantines and lock files. Nobody pushes yet."""
-        objects = "*.git/objects"
-        for path in (
-            *self.repositories.glob(f"{objects}/tmp_objdir-*"),
-            *self.repositories.glob(f"{objects}/incoming-*"),
-        ):
+        for path in [
+            *self.repositories.glob("*.git/objects/tmp_objdir-*"),
+            *self.repositories.glob("*.git/objects/incoming-*"),
+        ]:
             shutil.rmtree(path, ignore_errors=True)
         for path in [*self.repositories.glob("*.git/refs/**/*.lock"), *self.repositories.glob("*.git/*.lock")]:
             path.unlink(missing_ok=True)
