@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 
 import pytest
@@ -129,6 +130,29 @@ def test_what_runs_is_kept_even_if_there_are_enough(shop, web, keeping):
     )
     assert says(web[0], shop) == "apples" and says(web[0], f"v2.{shop.name}.localhost") == "pears"
     shop.server.ssh("verify", shop.name).ok()
+
+
+def test_what_a_home_from_an_older_backup_does_not_know_goes_on(server, shop, web):
+    shop.commit("Sell apples", hello("apples"))
+    shop.push().ok()
+    repository, backup = server.home / "repositories" / f"{shop.name}.git", server.top / f"{shop.name}.backup"
+    shutil.copytree(repository, backup, symlinks=True)
+    pears = shop.commit("Sell pears", hello("pears"))
+    shop.push().ok()
+    server.end()
+    shutil.rmtree(repository)
+    backup.rename(repository)
+    server.start()
+    said = f"serves v2 ({pears[:7]}), which this server does not know"
+    for node in web:
+        eventually("it was looked at", lambda node=node: f"{shop.name}: {node.name} {said}" in server.log.read_text())
+    verified = server.ssh("verify", shop.name)
+    assert verified.status == 1 and verified.out.count(said) == len(web)
+    assert [says(node, shop) for node in web] == ["pears", "pears"]
+    assert "-----> Live: v3," in shop.push().ok().text
+    server.ssh("verify", shop.name).ok()
+    server.ssh("rollback", shop.name).ok()
+    assert [says(node, shop) for node in web] == ["apples", "apples"]
 
 
 def test_a_node_without_the_space_is_a_refusal_with_figures(shop, web):
