@@ -57,6 +57,7 @@ ARROWS = {
         "gitdeploy.ssh",
         "gitdeploy.git.configvars",
         "gitdeploy.deploy.data",
+        "gitdeploy.deploy.former",
         "gitdeploy.nodes.node",
         "gitdeploy.nodes.fleet",
         "gitdeploy.nodes.oneoff",

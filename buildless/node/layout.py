@@ -119,10 +119,8 @@ class Layout:
 
     def names(self) -> list[str]:
         """The apps that there is anything of."""
-        found: set[str] = set()
-        for top in (self.apps, self.caches, self.logs, self.sites, self.states):
-            if top.is_dir():
-                found.update(path.name.removesuffix(".map") for path in top.iterdir())
+        tops = (self.apps, self.caches, self.logs, self.sites, self.states)
+        found = {path.name.removesuffix(".map") for top in tops if top.is_dir() for path in top.iterdir()}
         return sorted(name for name in found if _APP.fullmatch(name))
 
 
@@ -149,6 +147,11 @@ class AppLayout:
     def live(self) -> Path:
         """The symlink that a switch renames: ``releases/vN``."""
         return self.home / "live"
+
+    @property
+    def withdrawn(self) -> Path:
+        """What `live` is called where the app has no business any more, and nothing of it is to run."""
+        return self.home / "withdrawn"
 
     @property
     def secret(self) -> Path:

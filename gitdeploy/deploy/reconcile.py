@@ -19,7 +19,7 @@ from ..git.push import Push, Update
 from ..git.repository import ReleaseTag
 from ..names import Place
 from ..nodes.node import Node, Session
-from . import data
+from . import data, former
 from .attempt import to_the_end
 from .gate import PREPARE
 from .pipeline import Deploy
@@ -39,7 +39,7 @@ def places_on(site: Site, node: Node) -> list[Place]:
 async def bring_back(site: Site, node: Node) -> None:
     """Bring a node up to date that is connected, then let it get requests; again and again until that is done, or it is gone.
 
-    There is a single one for a node that pauses between two tries: to ask once more ends its pause.
+    There is a single one for a node that pauses between two tries: to ask once more ends its pause. Two never deploy the same.
     """
     if (waiting := site.behind.pop(node.name, None)) is not None:
         waiting.callback(None)
@@ -47,11 +47,14 @@ async def bring_back(site: Site, node: Node) -> None:
     seconds = RETRY
     while not site.stopping:
         try:
-            lacking = await settle_all(site, node)
-            behind = await catch_up(site, node, lacking)
+            listed = former.serves(site, node.name)
+            async with site.queue.turn(node.name, "gitdeploy", site.config.limits.wait, lambda who: None):
+                behind = await catch_up(site, node, await settle_all(site, node))
+            if listed != former.serves(site, node.name):
+                continue  # gitdeploy.yaml was read meanwhile
             if not behind:
                 async with site.talking(node) as session:
-                    await session.join()
+                    await (session.join() if listed else session.leave())
                 if not await settle_services(site, node):
                     return
         except Exception as error:
@@ -79,8 +82,7 @@ async def settle_all(site: Site, node: Node) -> list[Place]:
     Returns these, and the places whose commit the node does not have: they are for `catch_up`.
     """
     lacking = []
-    places = places_on(site, node)
-    for place in places:
+    for place in places_on(site, node):
         try:
             async with site.queue.turn(place, "gitdeploy", site.config.limits.wait, lambda who: None):
                 if not await settle(site, place, node):
@@ -90,7 +92,7 @@ async def settle_all(site: Site, node: Node) -> list[Place]:
                 log.failure("bringing back {place} on {name}", place=str(place), name=node.name)
             log.error("{place} on {name}: {error}", place=str(place), name=node.name, error=str(error))
             lacking.append(place)
-    await forget_the_rest(site, node, {site.key(place) for place in places})
+    await former.withdraw_strangers(site, node)
     return lacking
 
 
@@ -127,6 +129,7 @@ async def settle(site: Site, place: Place, node: Node) -> bool:
         recorded, prepared = repository.releases(place.environment), repository.ref(place.environment, PREPARE)
         config = site.config_vars(place).read(place.environment)
         here = site.runs_jobs(place, node)
+        await former.end_earlier_life(site, node, session, key, recorded)
         await put_back(site, place, session, commit, config, recorded)
         await session.call("maintenance", site.config.limits.step, app=key, on=site.in_maintenance(place))
         release = await settle_release(site, session, key, commit, config, recorded, prepared, here)
@@ -180,7 +183,7 @@ async def settle_release(
     """
     limit = site.config.limits.step
     state = await session.call("state", limit, app=key)
-    found = chosen(state, commit, config.id, recorded)
+    found = None if state.get("withdrawn") else chosen(state, commit, config.id, recorded)
     live = found["release"] if found else state["live"]
     if live is not None:
         try:
@@ -194,9 +197,13 @@ async def settle_release(
             await session.unhold(key, config.scale)
         if any(one.get("cron") for one in state["releases"]):
             await session.call("jobs", limit, app=key, release=live, here=here)
-    known = {f"v{release.number}" for release in recorded}
-    known.update(one["release"] for one in state["releases"] if (one["source"], one["commit"]) == ("prepare", prepared))
-    keep = [one["release"] for one in state["releases"] if one["release"] in known or one["release"] == live]
+    known: set[tuple[str, str | None]] = {(f"v{release.number}", release.commit) for release in recorded}
+    known.update((one["release"], prepared) for one in state["releases"] if one["source"] == "prepare")
+    keep = [
+        one["release"]
+        for one in state["releases"]
+        if (one["release"], one["commit"]) in known or one["release"] == live
+    ]
     await session.call("prune", limit, app=key, keep=keep)
     return found
 
@@ -214,15 +221,6 @@ def chosen(
     late = [one for one in there if int(one["release"][1:]) >= least]
     ours: list[dict[str, Any]] = [one for one in late if one.get("config", "") == config] or late
     return next((one for one in ours if one["release"] == state["live"]), ours[-1] if ours else None)
-
-
-async def forget_the_rest(site: Site, node: Node, keys: set[str]) -> None:
-    """Remove from a node what is left of first pushes that were interrupted, and not what one is about right now."""
-    async with site.talking(node) as session:
-        there = await session.call("apps", site.config.limits.step)
-        under_way = {site.key(deploy.place) for deploy in site.active}
-        for key in set(there["apps"]) - keys - under_way:
-            await session.call("forget", site.config.limits.step, app=key)
 
 
 def record_if_new(site: Site, place: Place, release: dict[str, Any]) -> None:

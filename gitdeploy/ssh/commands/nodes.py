@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 
+from ...deploy import former
 from ...errors import Refused
 from ...nodes.node import Node
 from .call import Call, CommandSpec, as_json
@@ -36,6 +37,11 @@ async def show(call: Call) -> int:
               ", ".join(one["behind"]) or "-") for one in rows],
             ("NODE", "ADDRESS", "STATE", "SET UP", "ENVIRONMENTS", "BEHIND"),
         )  # fmt: skip
+        for one in rows if call.administers() else ():
+            for key in one["withdrawn"]:
+                call.io.write(
+                    f"{key} has data on {one['node']} and does not run there: no environment of it lists that node"
+                )
     return 0
 
 
@@ -43,7 +49,7 @@ async def row(call: Call, name: str) -> dict[str, Any]:
     """What `nodes` says of one node."""
     environments = call.site.config.environments.values()
     found: dict[str, Any] = {
-        "node": name, "address": "-", "state": "not there", "setup": "-", "behind": [],
+        "node": name, "address": "-", "state": "not there", "setup": "-", "behind": [], "withdrawn": [],
         "environments": [one.name for one in environments if name in (*one.nodes, one.balancer)],
     }  # fmt: skip
     if name not in (*call.site.fleet.names(), "embedded"):
@@ -57,12 +63,14 @@ async def row(call: Call, name: str) -> dict[str, Any]:
             return found
         async with call.site.talking(one) as session:
             status = await session.status()
+            found["withdrawn"] = (await former.strangers(call.site, session, one))["withdrawn"]
         found["behind"] = await behind(call, one)
     except Refused as error:
         found["state"] = str(error)
         return found
     drained = name in call.site.fleet.names() and call.site.fleet.get(name).drained
-    found["state"] = "drained" if drained else "up" if status.get("in_service", True) else "catching up"
+    up = status.get("in_service", True) or not former.serves(call.site, name)
+    found["state"] = "drained" if drained else "up" if up else "catching up"
     if status:
         found["setup"] = "current" if one.setup in (None, status["setup"]) else f"run: gitdeploy setup-node {name}"
     return found

@@ -6,8 +6,9 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from gitdeploy.config import Config
+from gitdeploy.config import Config, Environment
 from gitdeploy.deploy import reconcile
+from gitdeploy.deploy.queue import Queue
 from gitdeploy.deploy.reconcile import chosen, is_deployed
 from gitdeploy.deploy.site import Held
 from gitdeploy.errors import Refused
@@ -90,7 +91,11 @@ class FakeSite:
 
     def __init__(self):
         self.reactor, self.behind, self.stopping = Clock(), {}, False
-        self.config, self.active = Config(), set()
+        self.queue = Queue(self.reactor)
+        self.config, self.active = (
+            Config(environments={"production": Environment("production", nodes=("web1",))}),
+            set(),
+        )
 
     def places(self):
         return []

@@ -51,3 +51,7 @@ def test_each_finding_says_what_to_do(differs, says):
 def test_a_drained_one_is_out_of_service_on_purpose():
     drained = Machine("web1", "192.0.2.1", setup="abc", drained=True)
     assert found(drained, in_service=False) == ["it is drained; when it is to get requests again: nodes:resume web1"]
+
+
+def test_one_that_no_environment_lists_is_out_of_service_on_purpose():
+    assert list(findings(WEB1, {**WELL, "in_service": False}, "abc", 1000.0, False)) == []
