@@ -14,13 +14,14 @@ from twisted.logger import Logger
 from buildless import service
 
 from ..config import EMBEDDED
-from ..errors import GitdeployError
+from ..errors import GitdeployError, Refused
 from ..git.repository import ReleaseTag
-from ..names import Place
+from ..names import Place, spell
 from ..nodes.node import Node, Session
 from . import data
 from .journal import KEEP
 from .site import Site
+from .stages import Plan
 
 NOBODY: dict[str, int] = {}
 log = Logger()
@@ -117,6 +118,17 @@ async def end_earlier_life(site: Site, node: Node, session: Session, key: str, r
         and is_over(site, place_of(site, key), state)
     ):
         await forget(site, node, session, key)
+
+
+async def refuse_new(site: Site, plan: Plan) -> None:
+    """A node that lacks a release must not make anew what the app keeps data in: there are such data elsewhere. Raises Refused."""
+    there = await data.there(site, plan.place)
+    ours = [one.service for one in plan.services if not one.url and service.find(one.service).keeps]
+    if new := [name for name in ours if name not in there]:
+        raise Refused(
+            f"{', '.join(new)} would be new there, and empty; move the data (docs/services.rst),"
+            f" or begin without: redeploy {spell(plan.place, site.config.default_environment)}"
+        )
 
 
 def place_of(site: Site, key: str) -> Place:

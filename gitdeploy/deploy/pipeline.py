@@ -21,7 +21,7 @@ from ..git.push import Push, Update
 from ..git.repository import CommitInfo, ReleaseTag
 from ..names import Place, spell
 from ..nodes.node import Node
-from . import claims, data, gate, mail, stages
+from . import claims, data, former, gate, mail, stages
 from .attempt import Attempt
 from .content import Faults
 from .examination import Examination
@@ -132,6 +132,8 @@ class Deploy(Attempt):
             await self.stage("packages", self.nodes.all(OnNode.install))
         if any(not account.url for account in plan.services):
             had = data.kept_in(self.site, self.place)
+            if self.only is not None:
+                await former.refuse_new(self.site, plan)
             plan = self.set_plan(await self.stage("services", provide(self.site, plan, self.nodes, self.report, had)))
         await self.stage("release", self.nodes.all(OnNode.write_release))
         own = self.own = Lifecycle(self.site, self.nodes, self.report, plan, self.earlier())

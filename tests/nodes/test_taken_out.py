@@ -109,3 +109,23 @@ def test_a_node_that_knew_nothing_of_the_end_of_an_app_serves_its_new_life(serve
     web1.up()
     eventually("it is in service", lambda: in_service(web1))
     assert says(web1, shop) == says(web2, shop) == "new" and live(web1, shop.name) == live(web2, shop.name)
+
+
+def test_another_node_has_services_made_anew_by_a_push_alone_which_says_so(server, shop, web, listed):
+    web1, web2 = web
+    listed("web1")
+    eventually("it is drained", lambda: not in_service(web2))
+    shop.commit("Keep something", {**hello("files"), "app.yaml": PYTHON + "services: files\n"})
+    shop.push().ok()
+    listed("web2")
+    eventually("it was tried", lambda: re.search(r"catch up .* refused", server.ssh("deploys", shop.name).ok().out))
+    assert "files would be new there, and empty" in server.ssh("deploys", shop.name).out
+    assert re.search(rf"catching up +current +production +production/{shop.name}$", row(server, "web2"))
+    shop.commit("Go on without", {"hello.py": hello("without")["hello.py"]})
+    done = shop.push().ok()
+    assert "files of web2 is new, and empty: what is live has another one" in done.err
+    assert says(web2, shop) == "without"
+    assert (web1.root / "var/lib/apps" / shop.name / "files").is_dir()
+    server.ssh("destroy", "--confirm", shop.name, shop.name).ok()
+    assert not (web1.root / "var/lib/apps" / shop.name).exists()
+    assert list((web1.root / "var/backups/apps" / shop.name).glob("*.backup"))
