@@ -91,6 +91,13 @@ async def stop(site: Site, session: Session, key: str) -> None:
     await session.unhold(key, NOBODY)
 
 
+async def make_way(site: Site, node: Node, key: str) -> None:
+    """Withdraw what a node has of an app that is out of date there, before another one gets a location of it."""
+    turn = site.queue.turn(place_of(site, key), "gitdeploy", site.config.limits.wait, lambda who: None)
+    async with turn, site.talking(node) as session:
+        await stop(site, session, key)
+
+
 async def forget(site: Site, node: Node, session: Session, key: str) -> None:
     """Delete all that a node has of an app that was destroyed while nobody could tell the node; a backup of its data stays."""
     limit, place = site.config.limits.step, place_of(site, key)

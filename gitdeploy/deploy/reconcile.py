@@ -13,6 +13,8 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from buildless.mail import both
+
 from ..errors import GitdeployError, Refused
 from ..git.configvars import ConfigVars
 from ..git.push import Push, Update
@@ -97,28 +99,54 @@ async def settle_all(site: Site, node: Node) -> list[Place]:
 
 
 async def catch_up(site: Site, node: Node, places: list[Place]) -> list[Place]:
-    """Deploy to one node what the refs of `places` say; returns the places where that failed."""
-    behind = []
+    """Deploy to one node what the refs of `places` say; returns the places where that failed.
+
+    They may have exchanged locations or addresses: what one of them is refused because of another one, it gets, as that one gets
+    others, or has given them up.
+    """
+    left = list(places)
     for place in places:
         log.warn("{place}: deploying what its ref says, which {name} does not have", place=str(place), name=node.name)
-        try:
-            branch, commit = site.deployed(place)
+        deploy = Deploy(site, place, "gitdeploy", "catch up", lambda: True, only=node)
+        done = await deploy_once_more(site, place, deploy)
+        others = {site.key(one): one for one in left if one != place}
+        if not done and (found := in_the_way(deploy) & set(others)):
+            for key in sorted(found):
+                await former.make_way(site, node, key)
             deploy = Deploy(site, place, "gitdeploy", "catch up", lambda: True, only=node)
-            try:
-                await deploy.prepare(Push((Update(commit, commit, branch),)))
-                deploy.committing()
-            except BaseException as error:
-                await to_the_end(deploy.abandon(error))
-                raise
-            await to_the_end(deploy.activate())
-            if not deploy.done:
-                behind.append(place)
-        except Exception as error:
-            log.error(
-                "{place} could not be deployed to {name}: {error}", place=str(place), name=node.name, error=str(error)
-            )
-            behind.append(place)
-    return behind
+            done = await deploy_once_more(site, place, deploy)
+        if done:
+            left.remove(place)
+    return left
+
+
+async def deploy_once_more(site: Site, place: Place, deploy: Deploy) -> bool:
+    """Deploy what the ref of a place says; whether that went well, else the log says why."""
+    try:
+        branch, commit = site.deployed(place)
+        try:
+            await deploy.prepare(Push((Update(commit, commit, branch),)))
+            deploy.committing()
+        except BaseException as error:
+            await to_the_end(deploy.abandon(error))
+            raise
+        await to_the_end(deploy.activate())
+    except Exception as error:
+        name = deploy.only.name if deploy.only is not None else ""
+        log.error("{place} could not be deployed to {name}: {error}", place=str(place), name=name, error=str(error))
+    return deploy.done
+
+
+def in_the_way(deploy: Deploy) -> set[str]:
+    """The apps that have, on the node of a deploy, a location or an address that it wants."""
+    if deploy.plan is None:
+        return set()
+    found: set[str] = set()
+    for on in deploy.nodes.nodes:
+        hosts, mail = on.facts.get("hosts", {}), on.facts.get("mail", {})
+        found.update(hosts[host] for host in deploy.plan.hosts if host in hosts)
+        found.update(key for to, key in mail.items() if any(both(to, one) for one in deploy.plan.mail))
+    return found - {deploy.plan.key}
 
 
 async def settle(site: Site, place: Place, node: Node) -> bool:

@@ -129,3 +129,30 @@ def test_another_node_has_services_made_anew_by_a_push_alone_which_says_so(serve
     server.ssh("destroy", "--confirm", shop.name, shop.name).ok()
     assert not (web1.root / "var/lib/apps" / shop.name).exists()
     assert list((web1.root / "var/backups/apps" / shop.name).glob("*.backup"))
+
+
+def test_a_node_that_missed_an_exchange_of_locations_comes_back(server, web, listed):
+    web2 = web[1]
+    settings = (server.home / "gitdeploy.yaml").read_text()
+    server.reload(settings.replace("nodes: [web1, web2]", "nodes: [web1, web2], missing: 1"))
+    apps = [server.app(name) for name in ("exchange-a", "exchange-b")]
+
+    def push(app, where):
+        app.commit(
+            "Move", {**hello(f"{app.name} at {where}"), "app.yaml": PYTHON + f"locations: {where}.example.com\n"}
+        )
+        app.push().ok()
+
+    for app, where in zip(apps, ("x", "y"), strict=True):
+        push(app, where)
+    web2.power_off()
+    eventually("it is down", lambda: "down: " in row(server, "web2"))
+    for app, where in ((apps[0], "z"), (apps[1], "x"), (apps[0], "y")):
+        push(app, where)
+    web2.start()
+    web2.up()
+    eventually("it is in service", lambda: in_service(web2))
+    for node in web:
+        assert says(node, "x.example.com") == "exchange-b at x" and says(node, "y.example.com") == "exchange-a at y"
+    for app in apps:
+        server.ssh("destroy", "--confirm", app.name, app.name).ok()
