@@ -237,9 +237,9 @@ class Server:
             ending = Destruction(self.site, place, user)
             ending.show(show)
             await ending.run()
-            nodes: list[Node] = [self.node, *self.machines.up()]  # also those that were taken out before
-            for node in nodes:
-                await withdraw_strangers(self.site, node)
+            nodes: list[Node] = [self.node, *self.machines.up()]  # those that were taken out before have it still
+            looking = [Deferred.fromCoroutine(withdraw_strangers(self.site, node)) for node in nodes]
+            await DeferredList(looking, consumeErrors=True)  # one that cannot be asked is looked at when it is back
 
         return await spec.run(
             Call(user, args, io, self.site, self.home.users, place, lambda found: self.may(user, found), again, destroy)

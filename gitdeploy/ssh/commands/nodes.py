@@ -37,7 +37,7 @@ async def show(call: Call) -> int:
               ", ".join(one["behind"]) or "-") for one in rows],
             ("NODE", "ADDRESS", "STATE", "SET UP", "ENVIRONMENTS", "BEHIND"),
         )  # fmt: skip
-        for one in rows if call.administers() else ():
+        for one in rows:
             for key in one["withdrawn"]:
                 call.io.write(
                     f"{key} has data on {one['node']} and does not run there: no environment of it lists that node"
@@ -63,7 +63,8 @@ async def row(call: Call, name: str) -> dict[str, Any]:
             return found
         async with call.site.talking(one) as session:
             status = await session.status()
-            found["withdrawn"] = (await former.strangers(call.site, session, one))["withdrawn"]
+            if call.administers():
+                found["withdrawn"] = (await former.strangers(call.site, session, one))["withdrawn"]
         found["behind"] = await behind(call, one)
     except Refused as error:
         found["state"] = str(error)
