@@ -19,6 +19,7 @@ from .control import ControlFactory
 from .deploy import agreement
 from .deploy.again import deploy_again
 from .deploy.destruction import Destruction
+from .deploy.former import withdraw_strangers
 from .deploy.pipeline import Deploy
 from .deploy.queue import Queue
 from .deploy.reconcile import bring_back, catch_up, settle_all
@@ -160,7 +161,11 @@ class Server:
                 log.error("{problem}", problem=problem)
             return
         log.info("read gitdeploy.yaml again")
+        up = self.machines.up()
         self.connect()
+        nodes: list[Node] = [self.node, *up]
+        for node in nodes:  # the others are when they are connected
+            self.bring_back(node)
 
     def take(self, settings: config.Config) -> None:
         """Let these settings count, if they agree with the apps that there are. Raises ConfigError."""
@@ -182,11 +187,13 @@ class Server:
         return outfit(self.kit, machine, self.site.config, self.home.fleet, self.home.logins).version
 
     def connect(self) -> None:
-        """Connect to every machine that an environment names; what is not there yet is for whoever pushes to hear."""
+        """Connect to every machine that an environment names, or named once; what is not there yet is for who pushes to hear."""
         environments = self.site.config.environments.values()
-        for name in {name for one in environments for name in (*one.nodes, one.services) if name is not None}:
+        named = {name for one in environments for name in (*one.nodes, one.services) if name is not None}
+        for name in sorted(named | set(self.home.fleet.names())):
             try:
-                self.find_node(name)
+                if name in named or self.home.fleet.get(name).runs_apps:
+                    self.find_node(name)
             except GitdeployError as error:
                 log.warn("{error}", error=str(error))
 
@@ -242,6 +249,9 @@ class Server:
             ending = Destruction(self.site, place, user)
             ending.show(show)
             await ending.run()
+            nodes: list[Node] = [self.node, *self.machines.up()]  # those that were taken out before have it still
+            looking = [Deferred.fromCoroutine(withdraw_strangers(self.site, node)) for node in nodes]
+            await DeferredList(looking, consumeErrors=True)  # one that cannot be asked is looked at when it is back
 
         return await spec.run(
             Call(user, args, io, self.site, self.home.users, place, lambda found: self.may(user, found), again, destroy)

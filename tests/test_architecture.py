@@ -58,6 +58,7 @@ ARROWS = {
         "gitdeploy.git.configvars",
         "gitdeploy.deploy.agreement",
         "gitdeploy.deploy.data",
+        "gitdeploy.deploy.former",
         "gitdeploy.nodes.node",
         "gitdeploy.nodes.fleet",
         "gitdeploy.nodes.oneoff",

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from buildless.errors import NodeError
+from buildless.node.checked import checked
 from buildless.node.owners import Owners
 from buildless.processes import WEB, process_name
 from buildless.static import NAME
@@ -149,6 +149,11 @@ class AppLayout:
         return self.home / "live"
 
     @property
+    def withdrawn(self) -> Path:
+        """What `live` is called where the app has no business any more, and nothing of it is to run."""
+        return self.home / "withdrawn"
+
+    @property
     def secret(self) -> Path:
         """The app's secret (buildless/secret.py); it goes with the app, and with no release of it."""
         return self.home / "secret"
@@ -269,11 +274,11 @@ class AppLayout:
 
     def told(self, release: str) -> dict[str, str]:
         """What the processes of a release are told of these directories."""
-        paths = {
-            "logs": self.logs, "tmp": self.tmp(release), "pycache": self.pycache,
-            "secret": self.secret, "state": self.state, "release": self.release(release),
-        }  # fmt: skip
-        return {name: str(path) for name, path in paths.items()}
+        paths = {name: getattr(self, name) for name in ("logs", "pycache", "secret", "state")}
+        return {
+            name: str(path)
+            for name, path in {**paths, "tmp": self.tmp(release), "release": self.release(release)}.items()
+        }
 
     def tmp(self, release: str) -> Path:
         return self.cache / ("tmp-" + checked(_RELEASE, "release", release))
@@ -291,10 +296,3 @@ class AppLayout:
             return Path(self.live.readlink()).name
         except FileNotFoundError:
             return None
-
-
-def checked(pattern: re.Pattern[str], what: str, text: str, advice: str = "") -> str:
-    """`text` if it is all `pattern`: whoever may ask a node for something may not choose where on it that happens."""
-    if not pattern.fullmatch(text):
-        raise NodeError(f"{text!r} is no name of {'an' if what == 'app' else 'a'} {what} here{advice}")
-    return text

@@ -17,6 +17,7 @@ from buildless.node import (
     journal,
     kinds,
     mail,
+    marks,
     mounts,
     nginx,
     packages,
@@ -62,12 +63,16 @@ def wheels(layout: Layout, app: str, *, version: str, pip: List[str], python: st
 def release(layout: Layout, app: str, **said: Any) -> Answer:
     """See verbs.release. Its sockets are the app's own. The first one of an app need not compile what is installed.
 
-    What another node of its environment keeps for it is mounted.
+    What another node of its environment keeps for it is mounted. If another one had its number, of an attempt that was cut short
+    or before the app was destroyed, nothing of that runs any more.
     """
     home, new = layout.app(app), releases.NewRelease(**said)
     expected = kinds.sockets(home, str(new.record.get("serving") or new.release), new.record)
     if new.sockets != expected:
         raise NodeError(f"{new.sockets} are no sockets of {app}, which listens in {home.socket(new.release).parent}")
+    before = releases.record(home, new.release)
+    if before is not None and any(before.get(what) != new.record.get(what) for what in ("commit", "fingerprint")):
+        systemd.kill(app, [new.release])  # else what runs there would pass for it
     first = not home.pycache.is_dir()
     done = verbs.release(layout, app, **said)
     for host in new.record.get("mounts", {}).values():
@@ -92,12 +97,28 @@ def discard(layout: Layout, app: str, *, release: str | None, version: str | Non
 def forget(layout: Layout, app: str, *, live: bool = False) -> Answer:
     """See verbs.forget."""
     home = layout.app(app)
-    if home.live_release() is not None and not live:
+    if (home.live.is_symlink() or home.withdrawn.is_symlink()) and not live:
         return {"forgotten": False}
-    systemd.kill(app, {*releases.names(home), *(unit.release for unit in systemd.services(app))})
+    end_all(home)
     verbs.forget(layout, app, live=live)
     remove_system(home)
     return {"forgotten": True}
+
+
+def withdraw(layout: Layout, app: str) -> Answer:
+    """See marks.withdraw. Its locations, addresses and jobs are nobody's then, and nothing of it runs, after a boot either."""
+    home = layout.app(app)
+    nginx.install(home, None)
+    mail.install(home, None)
+    remove_jobs(home)
+    end_all(home)
+    mounts.remain(home, ())
+    return marks.withdraw(layout, app)
+
+
+def end_all(home: AppLayout) -> None:
+    """End the processes of all releases, and let none of them listen."""
+    systemd.kill(home.name, {*releases.names(home), *(unit.release for unit in systemd.services(home.name))})
 
 
 def prune(layout: Layout, app: str, *, keep: List[str]) -> Answer:
@@ -199,7 +220,7 @@ def resume(layout: Layout) -> Answer:
 MACHINE_VERBS: Dict[str, Verb] = {
     **verbs.VERBS,
     **running.VERBS,
-    **{verb.__name__: verb for verb in (survey, wheels, release, discard, forget, prune, propose, check)},
+    **{verb.__name__: verb for verb in (survey, wheels, release, discard, forget, withdraw, prune, propose, check)},
     **{verb.__name__: verb for verb in (serve, unhold, run, jobs, install, logs, follow, drain, resume)},
     "status": status,
 }

@@ -33,6 +33,14 @@ def maintenance(layout: Layout, app: str, *, on: bool) -> Answer:
     return {}
 
 
+def withdraw(layout: Layout, app: str) -> Answer:
+    """Keep that nothing of the app is to run here, with all that there is of it, until a release is made live again."""
+    home = layout.app(app)
+    if home.live.is_symlink():
+        home.live.rename(home.withdrawn)
+    return {}
+
+
 def jobs(layout: Layout, app: str, *, release: str, here: bool) -> Answer:
     """Keep whether this node is the one that runs the jobs of an app."""
     mark = layout.app(app).jobs

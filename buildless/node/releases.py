@@ -193,6 +193,7 @@ def switch(app: AppLayout, release: str) -> str | None:
     new.unlink(missing_ok=True)
     new.symlink_to("releases/" + release)
     new.rename(app.live)
+    app.withdrawn.unlink(missing_ok=True)
     return before
 
 

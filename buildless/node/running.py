@@ -183,11 +183,14 @@ def processes(layout: Layout, app: str) -> Answer:
 def bring_back(layout: Layout) -> None:
     """Let all releases listen again after the machine has started, and start those that are live, with their workers.
 
+    What is withdrawn stays as it is.
     Of an app whose data are being brought up to date nothing is started, for it writes: it is when people are let in again.
     """
     listening, live = [], []
     for name in layout.names():
         home = layout.app(name)
+        if home.withdrawn.is_symlink():
+            continue
         current = home.live_release()
         for record in releases.listed(home):
             serving = releases.serving(home, record["release"])

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Generator, Iterable, List, Union
 from buildless.errors import NodeError
 from buildless.node import facts, releases, removal, versions
 from buildless.node.layout import AppLayout, Layout
-from buildless.node.marks import hold, jobs, maintenance, unhold
+from buildless.node.marks import hold, jobs, maintenance, unhold, withdraw
 from buildless.node.oneoff import run
 from buildless.node.sent import files, sweep
 from buildless.node.services import SERVICE_VERBS
@@ -51,8 +51,13 @@ def survey(layout: Layout, app: str, *, debs: List[str], python: str | None) -> 
 
 
 def apps(layout: Layout) -> Answer:
-    """The apps that there is anything of."""
-    return {"apps": layout.names()}
+    """The apps that there is anything of, those of which a release is live, and those that are withdrawn."""
+    homes = [layout.app(name) for name in layout.names()]
+    return {
+        "apps": [home.name for home in homes],
+        "live": [home.name for home in homes if home.live_release()],
+        "withdrawn": [home.name for home in homes if home.withdrawn.is_symlink()],
+    }
 
 
 def state(layout: Layout, app: str) -> Answer:
@@ -66,6 +71,7 @@ def state(layout: Layout, app: str) -> Answer:
         "releases": releases.listed(home),
         "live": home.live_release(),
         "held": home.held.exists(),
+        "withdrawn": home.withdrawn.is_symlink(),
     }
 
 
@@ -215,11 +221,15 @@ def discard(layout: Layout, app: str, *, release: str | None, version: str | Non
 
 
 def forget(layout: Layout, app: str, *, live: bool = False) -> Answer:
-    """Delete all of an app that nothing is live of, attempts that never came to an end; or all of it. Says whether it did."""
+    """Delete all of an app of which nothing is live or withdrawn, attempts that never came to an end; or, with `live`, of any app.
+
+    Says whether it did.
+    """
     home = layout.app(app)
-    if home.live_release() is not None and not live:
+    if (home.live.is_symlink() or home.withdrawn.is_symlink()) and not live:
         return {"forgotten": False}
     home.live.unlink(missing_ok=True)
+    home.withdrawn.unlink(missing_ok=True)
     versions.remove_tree(home.home)
     removal.remove_rest(home)
     return {"forgotten": True}
@@ -272,5 +282,6 @@ def examine(layout: Layout, app: str) -> Answer:
 VERBS: Dict[str, Verb] = {
     **{verb.__name__: verb for verb in (survey, state, apps, receive, verify, wheels, release, activate, discard)},
     **{verb.__name__: verb for verb in (forget, spare, prune, examine, run, files, jobs, hold, unhold, maintenance)},
+    "withdraw": withdraw,
     **SERVICE_VERBS,
 }

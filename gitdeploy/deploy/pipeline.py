@@ -21,7 +21,7 @@ from ..git.push import Push, Update
 from ..git.repository import PREPARE, CommitInfo, ReleaseTag
 from ..names import Place, spell
 from ..nodes.node import Node
-from . import claims, data, gate, mail, stages
+from . import claims, data, former, gate, mail, stages
 from .attempt import Attempt
 from .content import Faults
 from .examination import Examination
@@ -120,8 +120,7 @@ class Deploy(Attempt):
         await self.stage("survey", self.nodes.survey())
         self.nodes.look_at_balancer(self.environment)
         self.check_names(plan)
-        if problem := stages.lacks_configuration(plan):
-            raise Refused(problem)
+        stages.refuse_without_configuration(plan)
         if not all(on.has_version for on in self.nodes.nodes):
             tree, sizes = await self.stage("inspect", examination.tree(update, plan))
             await self.stage("choose", self.nodes.all(lambda on: on.choose(tree, sizes)))
@@ -134,6 +133,7 @@ class Deploy(Attempt):
             self.report.step("Installing what app.yaml asks for")
             await self.stage("packages", self.nodes.all(OnNode.install))
         if any(not account.url for account in plan.services):
+            await former.refuse_new(self.site, plan, self.only)
             had = data.kept_in(self.site, self.place)
             plan = self.set_plan(await self.stage("services", provide(self.site, plan, self.nodes, self.report, had)))
         await self.stage("release", self.nodes.all(OnNode.write_release))

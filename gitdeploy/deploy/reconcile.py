@@ -13,13 +13,15 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from buildless.mail import both
+
 from ..errors import GitdeployError, Refused
 from ..git.configvars import ConfigVars
 from ..git.push import Push, Update
 from ..git.repository import PREPARE, ReleaseTag
 from ..names import Place
 from ..nodes.node import Node, Session
-from . import agreement, data
+from . import agreement, data, former
 from .attempt import to_the_end
 from .pipeline import Deploy
 from .site import Held, Site
@@ -38,7 +40,7 @@ def places_on(site: Site, node: Node) -> list[Place]:
 async def bring_back(site: Site, node: Node) -> None:
     """Bring a node up to date that is connected, then let it get requests; again and again until that is done, or it is gone.
 
-    There is a single one for a node that pauses between two tries: to ask once more ends its pause.
+    There is a single one for a node that pauses between two tries: to ask once more ends its pause. Two never deploy the same.
     """
     if (waiting := site.behind.pop(node.name, None)) is not None:
         waiting.callback(None)
@@ -46,14 +48,17 @@ async def bring_back(site: Site, node: Node) -> None:
     seconds = RETRY
     while not site.stopping:
         try:
+            listed = former.serves(site, node.name)
             if site.fleet.drained(node.name):  # perhaps while it did not answer
                 async with site.talking(node) as session:
                     await session.leave()
-            lacking = await settle_all(site, node)
-            behind = await catch_up(site, node, lacking)
+            async with site.queue.turn(node.name, "gitdeploy", site.config.limits.wait, lambda who: None):
+                behind = await catch_up(site, node, await settle_all(site, node))
+            if listed != former.serves(site, node.name):
+                continue  # gitdeploy.yaml was read meanwhile
             if not behind:
                 async with site.talking(node) as session:
-                    await session.join()
+                    await (session.join() if listed else session.leave())
                 if not await settle_services(site, node):
                     return
         except Exception as error:
@@ -81,8 +86,7 @@ async def settle_all(site: Site, node: Node) -> list[Place]:
     Returns these, and the places whose commit the node does not have: they are for `catch_up`.
     """
     lacking = []
-    places = places_on(site, node)
-    for place in places:
+    for place in places_on(site, node):
         try:
             async with site.queue.turn(place, "gitdeploy", site.config.limits.wait, lambda who: None):
                 if not await settle(site, place, node):
@@ -92,33 +96,59 @@ async def settle_all(site: Site, node: Node) -> list[Place]:
                 log.failure("bringing back {place} on {name}", place=str(place), name=node.name)
             log.error("{place} on {name}: {error}", place=str(place), name=node.name, error=str(error))
             lacking.append(place)
-    await forget_the_rest(site, node, {site.key(place) for place in places})
+    await former.withdraw_strangers(site, node)
     return lacking
 
 
 async def catch_up(site: Site, node: Node, places: list[Place]) -> list[Place]:
-    """Deploy to one node what the refs of `places` say; returns the places where that failed."""
-    behind = []
+    """Deploy to one node what the refs of `places` say; returns the places where that failed.
+
+    They may have exchanged locations or addresses: what one of them is refused because of another one, it gets, as that one gets
+    others, or has given them up.
+    """
+    left = list(places)
     for place in places:
         log.warn("{place}: deploying what its ref says, which {name} does not have", place=str(place), name=node.name)
-        try:
-            branch, commit = site.deployed(place)
+        deploy = Deploy(site, place, "gitdeploy", "catch up", lambda: True, only=node)
+        done = await deploy_once_more(site, place, deploy)
+        others = {site.key(one): one for one in left if one != place}
+        if not done and (found := in_the_way(deploy) & set(others)):
+            for key in sorted(found):
+                await former.make_way(site, node, key)
             deploy = Deploy(site, place, "gitdeploy", "catch up", lambda: True, only=node)
-            try:
-                await deploy.prepare(Push((Update(commit, commit, branch),)))
-                deploy.committing()
-            except BaseException as error:
-                await to_the_end(deploy.abandon(error))
-                raise
-            await to_the_end(deploy.activate())
-            if not deploy.done:
-                behind.append(place)
-        except Exception as error:
-            log.error(
-                "{place} could not be deployed to {name}: {error}", place=str(place), name=node.name, error=str(error)
-            )
-            behind.append(place)
-    return behind
+            done = await deploy_once_more(site, place, deploy)
+        if done:
+            left.remove(place)
+    return left
+
+
+async def deploy_once_more(site: Site, place: Place, deploy: Deploy) -> bool:
+    """Deploy what the ref of a place says; whether that went well, else the log says why."""
+    try:
+        branch, commit = site.deployed(place)
+        try:
+            await deploy.prepare(Push((Update(commit, commit, branch),)))
+            deploy.committing()
+        except BaseException as error:
+            await to_the_end(deploy.abandon(error))
+            raise
+        await to_the_end(deploy.activate())
+    except Exception as error:
+        name = deploy.only.name if deploy.only is not None else ""
+        log.error("{place} could not be deployed to {name}: {error}", place=str(place), name=name, error=str(error))
+    return deploy.done
+
+
+def in_the_way(deploy: Deploy) -> set[str]:
+    """The apps that have, on the node of a deploy, a location or an address that it wants."""
+    if deploy.plan is None:
+        return set()
+    found: set[str] = set()
+    for on in deploy.nodes.nodes:
+        hosts, mail = on.facts.get("hosts", {}), on.facts.get("mail", {})
+        found.update(hosts[host] for host in deploy.plan.hosts if host in hosts)
+        found.update(key for to, key in mail.items() if any(both(to, one) for one in deploy.plan.mail))
+    return found - {deploy.plan.key}
 
 
 async def settle(site: Site, place: Place, node: Node) -> bool:
@@ -129,6 +159,7 @@ async def settle(site: Site, place: Place, node: Node) -> bool:
         recorded, prepared = repository.releases(place.environment), repository.ref(place.environment, PREPARE)
         config = site.config_vars(place).read(place.environment)
         here = site.runs_jobs(place, node)
+        await former.end_earlier_life(site, node, session, key, recorded)
         state = await session.call("state", site.config.limits.step, app=key)
         live = next((one for one in state["releases"] if one["release"] == state["live"]), {"commit": None})
         if problem := agreement.ahead(repository, place.environment, state["live"], live["commit"]):
@@ -189,13 +220,17 @@ async def settle_release(
     """
     limit = site.config.limits.step
     state = await session.call("state", limit, app=key)
-    found = chosen(state, commit, config.id, recorded)
+    found = None if state.get("withdrawn") else chosen(state, commit, config.id, recorded)
     live = found["release"] if found else state["live"]
     if live is not None:
         await go_on(site, session, key, live, state, config, here)
-    known = {f"v{release.number}" for release in recorded}
-    known.update(one["release"] for one in state["releases"] if (one["source"], one["commit"]) == ("prepare", prepared))
-    keep = [one["release"] for one in state["releases"] if one["release"] in known or one["release"] == live]
+    known: set[tuple[str, str | None]] = {(f"v{release.number}", release.commit) for release in recorded}
+    known.update((one["release"], prepared) for one in state["releases"] if one["source"] == "prepare")
+    keep = [
+        one["release"]
+        for one in state["releases"]
+        if (one["release"], one["commit"]) in known or one["release"] == live
+    ]
     await session.call("prune", limit, app=key, keep=keep)
     return found
 
@@ -231,15 +266,6 @@ def chosen(
     late = [one for one in there if int(one["release"][1:]) >= least]
     ours: list[dict[str, Any]] = [one for one in late if one.get("config", "") == config] or late
     return next((one for one in ours if one["release"] == state["live"]), ours[-1] if ours else None)
-
-
-async def forget_the_rest(site: Site, node: Node, keys: set[str]) -> None:
-    """Remove from a node what is left of first pushes that were interrupted, and not what one is about right now."""
-    async with site.talking(node) as session:
-        there = await session.call("apps", site.config.limits.step)
-        under_way = {site.key(deploy.place) for deploy in site.active}
-        for key in set(there["apps"]) - keys - under_way:
-            await session.call("forget", site.config.limits.step, app=key)
 
 
 def record_if_new(site: Site, place: Place, release: dict[str, Any]) -> None:

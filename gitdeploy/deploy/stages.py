@@ -18,6 +18,7 @@ from buildless.service import Account
 from buildless.service import environ as services_environ
 from buildless.values import ANY, python_satisfies, split_location
 
+from ..errors import Refused
 from ..git.configvars import ConfigVars
 from ..git.repository import CommitInfo
 from ..names import Place
@@ -251,6 +252,12 @@ def lacks_configuration(plan: Plan) -> str | None:
         "gitdeploy create-config conf, change what it has, then" if said.template else "make a directory of files, then"
     )
     return f"it needs a configuration in {plan.place.environment}; {begin}: tar -C conf -c . | ssh ... config:put {plan.place.app}"
+
+
+def refuse_without_configuration(plan: Plan) -> None:
+    """Raises Refused if it `lacks_configuration`."""
+    if problem := lacks_configuration(plan):
+        raise Refused(problem)
 
 
 def fingerprint(plan: Plan) -> str:

@@ -42,6 +42,11 @@ class Machine:
     setup: str | None = None
     drained: bool = False
 
+    @property
+    def runs_apps(self) -> bool:
+        """Whether it is set up for that."""
+        return APPS in self.roles and self.setup is not None
+
 
 class Fleet:
     """The machines below ``HOME/nodes``: ``NAME.json`` each, and ``known_hosts``, in which a machine goes by its name."""

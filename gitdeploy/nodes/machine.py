@@ -225,6 +225,10 @@ class Machines:
         node.connection.open()
         return node
 
+    def up(self) -> list[MachineNode]:
+        """Those that are connected."""
+        return [node for node in self.nodes.values() if node.connection.state == "up"]
+
     def close(self) -> None:
         """Let go of all of them; what runs there runs on."""
         for node in self.nodes.values():

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...deploy import agreement
+from ...deploy import agreement, former
 from ...errors import GitdeployError
 from ...nodes.fleet import BALANCER, EMBEDDED, Machine
 from ...runner import BASE_ENVIRON, Command
@@ -107,13 +107,24 @@ async def machine(call: Call, record: Machine) -> list[str]:
             return [unready or f"it does not answer: {problem}; look whether it runs, then: gitdeploy list-nodes"]
         async with call.site.talking(node) as session:
             status = await session.status()
+            strangers = await former.strangers(call.site, session, node)
     except GitdeployError as error:
         return [str(error)]
-    return list(findings(record, status, node.setup, call.site.reactor.seconds()))
+    listed = former.serves(call.site, record.name)
+    found = findings(record, status, node.setup, call.site.reactor.seconds(), listed)
+    return [
+        *found,
+        *(f"{key} has no business here, and is not stopped; the server's log says why" for key in strangers["live"]),
+    ]
 
 
-def findings(record: Machine, status: Mapping[str, Any], setup: str | None, now: float) -> Iterator[str]:
-    """What a machine's own words tell, pure. `setup` is the version of the set-up that it should have."""
+def findings(
+    record: Machine, status: Mapping[str, Any], setup: str | None, now: float, listed: bool = True
+) -> Iterator[str]:
+    """What a machine's own words tell, pure. `setup` is the version of the set-up that it should have.
+
+    One that no environment has `listed` is to get no requests.
+    """
     if setup not in (None, status["setup"]):
         yield f"it is not set up as gitdeploy.yaml and this gitdeploy have it now; run: gitdeploy setup-node {record.name}"
     if abs(status["clock"] - now) > CLOCK:
@@ -140,7 +151,7 @@ def findings(record: Machine, status: Mapping[str, Any], setup: str | None, now:
         yield "it wants to be rebooted; nobody is answered meanwhile: on it, run: reboot"
     elif status["reboot_required"]:
         yield f"it wants to be rebooted; run: nodes:drain {record.name}, reboot it, then: nodes:resume {record.name}"
-    if not status["in_service"] and not balances:
+    if listed and not balances and not status["in_service"]:
         yield (
             f"it is drained; when it is to get requests again: nodes:resume {record.name}"
             if record.drained

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
 
+from ...deploy import former
 from ...errors import Refused
 from ...nodes.fleet import BALANCER
 from ...nodes.node import Node
@@ -38,6 +39,11 @@ async def show(call: Call) -> int:
               ", ".join(one["behind"]) or "-") for one in rows],
             ("NODE", "ADDRESS", "STATE", "SET UP", "ENVIRONMENTS", "BEHIND"),
         )  # fmt: skip
+        for one in rows:
+            for key in one["withdrawn"]:
+                call.io.write(
+                    f"{key} has data on {one['node']} and does not run there: no environment of it lists that node"
+                )
     return 0
 
 
@@ -45,7 +51,7 @@ async def row(call: Call, name: str) -> dict[str, Any]:
     """What `nodes` says of one node."""
     environments = call.site.config.environments.values()
     found: dict[str, Any] = {
-        "node": name, "address": "-", "state": "not there", "setup": "-", "behind": [],
+        "node": name, "address": "-", "state": "not there", "setup": "-", "behind": [], "withdrawn": [],
         "environments": [one.name for one in environments if name in one.machines],
     }  # fmt: skip
     if name not in (*call.site.fleet.names(), "embedded"):
@@ -60,12 +66,14 @@ async def row(call: Call, name: str) -> dict[str, Any]:
             found["behind"] = missed(call, one)
             return found
         found["behind"] = await behind(call, one)
+        if call.administers():
+            async with call.site.talking(one) as session:
+                found["withdrawn"] = (await former.strangers(call.site, session, one))["withdrawn"]
     except Refused as error:
         found["state"] = str(error)
         return found
-    found["state"] = (
-        "drained" if call.site.fleet.drained(name) else "up" if status.get("in_service", True) else "catching up"
-    )
+    up = status.get("in_service", True) or not former.serves(call.site, name)
+    found["state"] = "drained" if call.site.fleet.drained(name) else "up" if up else "catching up"
     if status:
         found["setup"] = "current" if one.setup in (None, status["setup"]) else f"run: gitdeploy setup-node {name}"
     return found

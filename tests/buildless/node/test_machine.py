@@ -6,9 +6,11 @@ import pytest
 
 from buildless.errors import NodeError
 from buildless.node import machine, releases, verbs
-from buildless.node.running import adopt, processes, retire, start, stop
+from buildless.node.jobs import marked
+from buildless.node.running import adopt, bring_back, processes, retire, start, stop
 
 COMMIT = "a" * 40
+TICK = {"minutes": [0], "hours": [3], "days": [1], "months": [1], "weekdays": [0], "either": False, "timeout": 60}
 
 
 def make(layout, name, serving=None, fingerprint="f", **more):
@@ -292,3 +294,42 @@ def test_an_exclusive_update_ends_jobs_and_commands_and_what_is_live_has_its_job
     machine.MACHINE_VERBS["unhold"](layout, "shop")
     assert programs.calls[-1][1:] == ["start", "--no-block", "--", "cron-shop_nightly@v1.timer"]
     assert not layout.app("shop").held.exists()
+
+
+def asked(layout, name, **more):
+    """What the server says of a release."""
+    app = layout.app("shop")
+    record = {"commit": COMMIT, "tree": "0" * 40, "hosts": ["shop.test"], "runs": True, "fingerprint": "f",
+              "web": {"processes": 4, "memory": 300_000_000, "boot": 60}, **more}  # fmt: skip
+    return {
+        "release": name, "version": COMMIT, "sockets": {"web": str(app.socket(name))}, "settings": {"environ": {}},
+        "record": record, "secret": "s" * 64, "config": {},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("differs", "ended"), [({}, False), ({"commit": "b" * 40}, True), ({"fingerprint": "g"}, True)]
+)
+def test_what_had_the_number_of_a_release_before_does_not_run_as_it(programs, layout, differs, ended):
+    make(layout, "v1", **differs)
+    machine.release(layout, "shop", **asked(layout, "v1"))
+    stops = [call for call in programs.calls if call[:2] == ["systemctl", "stop"]]
+    assert any("app-shop-web@v1.service" in call for call in stops) is ended
+
+
+def test_what_is_withdrawn_has_no_unit_that_runs_after_a_boot_either(programs, layout):
+    make(layout, "v1", cron={"tick": TICK})
+    live(layout, "v1")
+    app = layout.app("shop")
+    app.jobs.touch()
+    app.site.write_text("shop.test/ shop;\n")
+    running(programs, unit("v1"))
+    machine.withdraw(layout, "shop")
+    assert not app.site.exists() and releases.names(app) == ["v1"]
+    assert any(call[:2] == ["systemctl", "stop"] and "app-shop-web@v1.socket" in call for call in programs.calls)
+    programs.forget()
+    bring_back(layout)
+    assert marked(app) == [] and not any("app-shop-web@v1.socket" in call for call in programs.calls)
+    live(layout, "v1")
+    bring_back(layout)
+    assert marked(app) != [] and any("app-shop-web@v1.socket" in call for call in programs.calls)

@@ -265,6 +265,23 @@ def test_what_never_came_to_an_end_is_forgotten_and_what_is_live_is_not(node):
     assert node.ask("state")["ok"]["live"] == "v1"
 
 
+def test_what_is_withdrawn_is_live_no_more_and_stays_with_all_it_has_until_it_is_live_again(node):
+    node.version(A, {"one": "1"})
+    node.release("v1", A, hosts=["shop.test"])
+    node.ask("activate", release="v1")
+    for _ in range(2):
+        assert "ok" in node.ask("withdraw")
+        assert node.ask("state")["ok"]["live"] is None and node.ask("state")["ok"]["withdrawn"]
+        assert node.call("apps")["ok"] == {"apps": ["shop"], "live": [], "withdrawn": ["shop"]}
+        assert node.ask("survey", debs=[], python=None)["ok"]["hosts"] == {}
+    assert not node.ask("forget")["ok"]["forgotten"]
+    assert [one["release"] for one in node.ask("state")["ok"]["releases"]] == ["v1"]
+    node.ask("activate", release="v1")
+    assert node.call("apps")["ok"] == {"apps": ["shop"], "live": ["shop"], "withdrawn": []}
+    node.ask("withdraw")
+    assert node.ask("forget", live=True)["ok"]["forgotten"] and node.call("apps")["ok"]["apps"] == []
+
+
 def test_an_unknown_request_is_an_answer_too(node):
     answer = node.ask("format", disk="/dev/sda")
     assert "which cannot do format; run: gitdeploy setup-node" in answer["error"]

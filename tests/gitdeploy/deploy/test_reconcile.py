@@ -7,8 +7,9 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from gitdeploy.config import Config
+from gitdeploy.config import Config, Environment
 from gitdeploy.deploy import reconcile
+from gitdeploy.deploy.queue import Queue
 from gitdeploy.deploy.reconcile import chosen, is_deployed
 from gitdeploy.deploy.site import Held
 from gitdeploy.errors import Refused
@@ -94,8 +95,9 @@ class FakeSite:
 
     def __init__(self):
         self.reactor, self.behind, self.stopping = Clock(), {}, False
-        self.config, self.active = Config(), set()
-        self.drained = set()
+        self.queue = Queue(self.reactor)
+        self.config = Config(environments={"production": Environment("production", nodes=("web1",))})
+        self.active, self.drained = set(), set()
         self.fleet = SimpleNamespace(drained=lambda name: name in self.drained)
 
     def places(self):

@@ -68,3 +68,7 @@ def test_a_balancer_has_haproxy_and_no_nginx():
     assert found(balancer, reboot_required=True) == [
         "it wants to be rebooted; nobody is answered meanwhile: on it, run: reboot"
     ]
+
+
+def test_one_that_no_environment_lists_is_out_of_service_on_purpose():
+    assert list(findings(WEB1, {**WELL, "in_service": False}, "abc", 1000.0, False)) == []
