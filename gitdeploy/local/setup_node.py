@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.python.failure import Failure
 
-from ..config import Config
+from ..config import EMBEDDED, Config
 from ..errors import GitdeployError, Refused
 from ..names import quoted
 from ..nodes.fleet import Fleet
@@ -68,10 +68,11 @@ def machines(words: Sequence[str], settings: Config, fleet: Fleet) -> list[str]:
             found.append(fleet.get(word).name)
             continue
         environment = settings.environments[word]
-        listed = [(key, name) for key, name in environment.machines if key != "services"]
+        listed = [name for name in (*environment.nodes, environment.balancer) if name and name != EMBEDDED]
         if not listed:
             raise Refused(f"{quoted(word)} runs on this machine alone; list nodes for it in gitdeploy.yaml: `nodes:`")
-        found += [fleet.named(word, key, name).name for key, name in listed]
+        members = settings.environments[word].members
+        found += [fleet.named(word, key, name).name for key, name in members if name in listed]
     return list(dict.fromkeys(found))
 
 

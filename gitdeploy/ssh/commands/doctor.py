@@ -48,14 +48,15 @@ def misplaced(call: Call, name: str) -> list[str]:
     return [
         line
         for one in call.site.config.environments.values()
-        for line in call.site.fleet.misplaced(one.name, [pair for pair in one.machines if pair[1] == name])
+        for line in call.site.fleet.misplaced(one.name, [pair for pair in one.members if pair[1] == name])
     ]
 
 
 def unknown(call: Call) -> set[str]:
     """The nodes that gitdeploy.yaml names and nobody has made."""
     environments = call.site.config.environments.values()
-    return {name for one in environments for _, name in one.machines} - set(call.site.fleet.names()) - {EMBEDDED}
+    named = {name for one in environments for name in (*one.nodes, one.balancer, one.services) if name is not None}
+    return named - set(call.site.fleet.names()) - {"embedded"}
 
 
 async def server(call: Call) -> Any:
