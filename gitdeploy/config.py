@@ -49,21 +49,21 @@ class Environment:
     default_app: str | None = None
     unit_test: bool = False
 
+    def meets(self, other: Environment) -> bool:
+        """Whether there is a machine at which both answer, a node or a balancer: there a name can be only one's."""
+        return bool({*self.nodes, self.balancer} & {*other.nodes, other.balancer} - {None})
+
     @property
     def machines(self) -> tuple[str, ...]:
         """All that it needs, by name, each once: its nodes, its balancer, and the node that has its services."""
         return tuple(dict.fromkeys(name for name in (*self.nodes, self.balancer, self.services) if name is not None))
 
     @property
-    def named(self) -> tuple[tuple[str, str], ...]:
+    def members(self) -> tuple[tuple[str, str], ...]:
         """The machines that it names, each with the key that does: ``("balancer", "lb1")``."""
         others = (("balancer", self.balancer), ("services", self.services))
         used = [*(("nodes", name) for name in self.nodes), *((key, name) for key, name in others if name is not None)]
         return tuple((key, name) for key, name in used if name != EMBEDDED or key == "balancer")
-
-    def meets(self, other: Environment) -> bool:
-        """Whether there is a machine at which both answer, a node or a balancer: there a name can be only one's."""
-        return bool({*self.nodes, self.balancer} & {*other.nodes, other.balancer} - {None})
 
 
 @dataclass(frozen=True)

@@ -67,16 +67,8 @@ class Server:
             reactor, runner, home.fleet, home.logins.server, home.run, self.bring_back, self.setup_version
         )
         self.site = Site(
-            reactor,
-            runner,
-            home.path,
-            settings,
-            self.find_node,
-            home.journal,
-            Queue(reactor),
-            home.fleet,
-            self.bring_back,
-        )
+            reactor, runner, home.path, settings, self.find_node, home.journal, Queue(reactor), home.fleet, self.bring_back,
+        )  # fmt: skip
         self.service = Service(
             reactor=reactor,
             runner=runner,
@@ -233,13 +225,8 @@ class Server:
             return found
 
         async def again(
-            place: Place,
-            user: str,
-            source: str,
-            commit: str | None,
-            show: Callable[[bytes], None],
-            change: Change | None = None,
-        ) -> str:
+            place: Place, user: str, source: str, commit: str | None, show: Callable[[bytes], None], change: Change | None = None,
+        ) -> str:  # fmt: skip
             def allowed() -> bool:
                 return io.allowed() and (self.may(user, place) or not io.remote)
 

@@ -100,7 +100,7 @@ class Deploy(Attempt):
         self.push = push
         if self.site.stopping:
             raise Refused("the server is stopping; push again in a moment")
-        if self.only is None and (wrong := self.site.fleet.misplaced(self.environment.name, self.environment.named)):
+        if self.only is None and (wrong := self.site.fleet.misplaced(self.environment.name, self.environment.members)):
             raise Refused(*wrong)
         if self.problem is not None:
             raise self.problem

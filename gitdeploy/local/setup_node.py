@@ -67,7 +67,7 @@ def machines(words: Sequence[str], settings: Config, fleet: Fleet) -> list[str]:
         if word in fleet.names() or word not in settings.environments:
             found.append(fleet.get(word).name)
             continue
-        listed = settings.environments[word].named
+        listed = settings.environments[word].members
         if not listed:
             raise Refused(f"{quoted(word)} runs on this machine alone; list nodes for it in gitdeploy.yaml: `nodes:`")
         found += [fleet.named(word, key, name).name for key, name in listed]

@@ -67,9 +67,9 @@ def test_doctor_says_it_of_the_machine(server: Server) -> None:
 
 def test_a_node_that_is_gone_is_said_in_the_same_words(server: Server, shop: App) -> None:
     assert shop.push("staging", "master").refused(GONE)
-    for words in (("verify", "staging/shop"), ("ps", "staging/shop"), ("setup-node", "staging")):
+    for status, *words in ((1, "verify", "staging/shop"), (3, "ps", "staging/shop"), (3, "setup-node", "staging")):
         done = server.gitdeploy(*words)
-        assert done.status == 3 and GONE in done.text, done.text
+        assert done.status == status and GONE in done.text, done.text
     assert WRONG[0] in server.gitdeploy("setup-node", "production").text
 
 

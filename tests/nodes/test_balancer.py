@@ -172,7 +172,8 @@ def test_an_application_is_told_who_is_asking(shop: App, balancer: Node, pair: l
 
 def test_a_node_that_is_drained_gets_nothing_until_it_is_resumed(server: Server, shop: App, balancer: Node) -> None:
     with crowd(balancer) as visitors:
-        server.ssh("nodes:drain", "east").ok()
+        said = server.ssh("nodes:drain", "east").ok().out
+        assert said == "east gets no new requests from its balancer, until: nodes:resume east\n"
         time.sleep(SETTLED)
         assert hosts(visitors.news(1)) == {"west"}
         server.ssh("nodes:resume", "east").ok()

@@ -159,7 +159,11 @@ def test_a_drained_node_gets_deploys_and_no_requests_until_it_is_resumed(server,
     web1, web2 = web
     assert in_service(web1) and in_service(web2)
     said = server.ssh("nodes:drain", "web2").ok().out
-    assert said == "web2 gets no new requests from its balancer, until: nodes:resume web2\n"
+    assert said == (
+        "web2 is drained, until: nodes:resume web2\n"
+        "production has no balancer, and whoever asks web2 is answered as before;"
+        " to take an app out of service: maintenance:on APP\n"
+    )
     try:
         assert in_service(web1) and not in_service(web2)
         assert doctor(server, "web2") == ["it is drained; when it is to get requests again: nodes:resume web2"]

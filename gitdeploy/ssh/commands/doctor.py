@@ -49,7 +49,7 @@ def misplaced(call: Call, name: str) -> list[str]:
     return [
         line
         for one in call.site.config.environments.values()
-        for line in call.site.fleet.misplaced(one.name, [pair for pair in one.named if pair[1] == name])
+        for line in call.site.fleet.misplaced(one.name, [pair for pair in one.members if pair[1] == name])
     ]
 
 

@@ -11,8 +11,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from buildless.processes import WEB
 
 from ...deploy import agreement
-from ...errors import GitdeployError
+from ...errors import GitdeployError, NotFound
 from ...names import Place, spell
+from ...nodes.fleet import gone
 from ...nodes.node import Node
 from .call import Call, CommandSpec, as_json
 
@@ -28,7 +29,11 @@ async def run(call: Call) -> int:
     places = [call.place(call.args.app)] if call.args.app else [one for one in call.site.places() if call.may(one)]
     if call.args.app:
         call.site.existing(places[0].app)
-    asked = [Deferred.fromCoroutine(row(call, place, node)) for place in places for node in call.site.nodes_of(place)]
+    asked = [
+        Deferred.fromCoroutine(row(call, place, name))
+        for place in places
+        for name in call.site.environment(place).nodes
+    ]
     rows: list[dict[str, Any]] = await gatherResults(asked, consumeErrors=True)
     if call.args.json:
         call.json(rows)
@@ -42,12 +47,13 @@ async def run(call: Call) -> int:
     return 1 if any(one["problems"] for one in rows) else 0
 
 
-async def row(call: Call, place: Place, node: Node) -> dict[str, Any]:
-    """What was found of one app on one node; `problems` is empty when all is as it should be."""
+async def row(call: Call, place: Place, name: str) -> dict[str, Any]:
+    """What was found of one app on the node called `name`; `problems` is empty when all is as it should be."""
     site, key, app = call.site, call.site.key(place), spell(place, call.site.config.default_environment)
-    found: dict[str, Any] = {"app": str(place), "node": node.name, "release": None, "commit": None, "problems": []}
+    found: dict[str, Any] = {"app": str(place), "node": name, "release": None, "commit": None, "problems": []}
     problems: list[str] = found["problems"]
     try:
+        node: Node = site.node(name)
         if (reason := await node.reach()) is not None:
             problems.append(f"it does not answer: {reason}")
             return found
@@ -56,6 +62,9 @@ async def row(call: Call, place: Place, node: Node) -> dict[str, Any]:
             services = await session.call("check_services", site.config.limits.step, app=key)
             state = await session.call("state", site.config.limits.step, app=key)
             processes = await session.processes(key)
+    except NotFound:
+        problems.append(gone(place.environment, name))
+        return found
     except GitdeployError as error:
         problems.append(str(error))
         return found

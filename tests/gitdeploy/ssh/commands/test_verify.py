@@ -7,7 +7,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from gitdeploy.config import Config
-from gitdeploy.errors import Refused
+from gitdeploy.errors import NotFound, Refused
 from gitdeploy.names import Place
 from gitdeploy.nodes.node import Process
 from gitdeploy.ssh.commands.verify import row
@@ -73,6 +73,11 @@ class FakeSite:
     def __init__(self, latest):
         self.config, self.made = Config(), FakeRepository(latest)
 
+    def node(self, name):
+        if name not in self.nodes:
+            raise NotFound(f"there is no node '{name}'; did you mean web5?")
+        return self.nodes[name]
+
     def key(self, place):
         return place.app
 
@@ -91,14 +96,21 @@ class FakeSite:
 
 
 def problems(node, latest=3, place=SHOP):
-    found = []
-    Deferred.fromCoroutine(row(SimpleNamespace(site=FakeSite(latest)), place, node)).addCallback(found.append)
+    found, site = [], FakeSite(latest)
+    site.nodes = {node.name: node} if node is not None else {}
+    Deferred.fromCoroutine(row(SimpleNamespace(site=site), place, "web1")).addCallback(found.append)
     return found[0]["problems"]
 
 
 def test_nothing_is_wrong_with_a_node_that_serves_what_its_ref_names():
     assert problems(FakeNode()) == []
     assert problems(FakeNode(processes=(), runs=False)) == []
+
+
+def test_a_node_that_is_gone_is_not_taken_for_a_typo():
+    assert problems(None) == [
+        "gitdeploy.yaml names web1 for production, and it is not there; run: gitdeploy create-node web1"
+    ]
 
 
 MENDED = "; somebody changed them there: push another commit, which sends all of them again (git commit --allow-empty)"
