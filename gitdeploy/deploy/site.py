@@ -273,15 +273,6 @@ class Site:
         repository, most = self.repository(app), self.config.keep.versions
         return {one.commit for name in self.config.environments for one in repository.releases(name, most)}
 
-    async def urls(self, place: Place) -> list[str]:
-        """Where an app answers, as the first of its nodes that can be asked says."""
-        for node in self.nodes_of(place):
-            if await node.reach() is None:
-                state = await self.ask(node, "state", app=self.key(place))
-                live = [one for one in state["releases"] if one["release"] == state["live"]]
-                return [node.url(host) for one in live for host in stages.named(tuple(one["hosts"]))]
-        return []
-
     @asynccontextmanager
     async def talking(self, node: Node) -> AsyncIterator[Session]:
         """A session with a node, outside of deploys."""
