@@ -6,7 +6,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from buildless.secret import make_secret
 
 from ..config import EMBEDDED, Config, Environment
-from ..errors import NotFound, Refused
+from ..errors import NotFound
 from ..git.configvars import ConfigStore
 from ..git.repository import Repository
 from ..git.stage import GIT_ENVIRON, Stage
@@ -270,16 +270,6 @@ class Site:
         """The commits of the releases that are kept on nodes, in all environments of an app."""
         repository, most = self.repository(app), self.config.keep.versions
         return {one.commit for name in self.config.environments for one in repository.releases(name, most)}
-
-    async def urls(self, place: Place) -> list[str]:
-        """Where an app answers, as the first of its nodes says that has it live and can be asked."""
-        for node in self.nodes_of(place):
-            with suppress(Refused):  # it is lost just now
-                state = await self.ask(node, "state", app=self.key(place)) if await node.reach() is None else {}
-                for one in state.get("releases", ()):
-                    if one["release"] == state["live"]:
-                        return [node.url(host) for host in stages.named(tuple(one["hosts"]))]
-        return []
 
     @asynccontextmanager
     async def talking(self, node: Node) -> AsyncIterator[Session]:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 
+from buildless.values import ANY
+
+from ...errors import Refused
+from ...names import Place
 from .call import Call, CommandSpec, as_json
 
 
@@ -21,7 +26,7 @@ async def run(call: Call) -> int:
         rows.append({
             "app": place.app, "environment": place.environment, "release": f"v{latest.number}" if latest else None,
             "commit": latest.commit if latest else None,
-            "urls": await call.site.urls(place) if not call.site.offline else [],
+            "urls": await urls(call, place) if not call.site.offline else [],
         })  # fmt: skip
     if call.args.json:
         call.json(rows)
@@ -42,6 +47,18 @@ async def run(call: Call) -> int:
     else:
         call.io.write("There are no apps yet. The first push makes one: git push ssh://deploy@HOST/shop master")
     return 0
+
+
+async def urls(call: Call, place: Place) -> list[str]:
+    """Where an app answers, as the first of its nodes says that has it live and can be asked."""
+    site = call.site
+    for node in site.nodes_of(place):
+        with suppress(Refused):  # it is lost just now
+            state = await site.ask(node, "state", app=site.key(place)) if await node.reach() is None else {}
+            for one in state.get("releases", ()):
+                if one["release"] == state["live"]:
+                    return [node.url(host) for host in one["hosts"] if host != ANY]
+    return []
 
 
 SPEC = CommandSpec("apps", "every app and what is live of it", arguments, run, offline=True)
