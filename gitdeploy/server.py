@@ -146,6 +146,8 @@ class Server:
     def reload(self) -> None:
         """Read gitdeploy.yaml again (SIGHUP); one with mistakes changes nothing."""
         try:
+            if not (self.home.config.exists() and self.home.config.read_text(encoding="utf-8").strip()):
+                raise ConfigError(f"{self.home.config} is gone, or empty")  # perhaps it is just being written
             self.take(config.load(self.home.config))
         except ConfigError as error:
             log.error("{error}; the old one stays", error=str(error))

@@ -104,9 +104,9 @@ def settle_services(
         before = kept.get(account.service)
         if before is None or not can_wait(before, account):
             continue
-        if before.fresh:
+        if before.fresh or {*alike(account.service)} & {*kept}:
+            used(layout, app, services=[account.service])
             before = replace(before, fresh=False)
-            accounts.keep(home, before)
         account = together(before, account)  # who is not to be let in any more may be what is live: a push tells
         same = before == replace(account, port=before.port)
         if not same or not accounts.service_called(account.service).is_finished(home, before):

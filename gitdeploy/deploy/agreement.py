@@ -72,20 +72,24 @@ def strays(deployed: Mapping[str, Collection[str]], environments: Collection[str
     for name in sorted(set(deployed) - set(environments)):
         apps = sorted(deployed[name])
         yield (
-            f"{name} is no environment any more, and {', '.join(apps)} {'is' if len(apps) == 1 else 'are'} live in it;"
+            f"{name} is no environment any more, and {', '.join(apps)} {'is' if len(apps) == 1 else 'are'} stopped there;"
             f" write it back in gitdeploy.yaml, and to be rid of it: destroy {name}/{apps[0]}, before it is taken out"
         )
 
 
-def ahead(repository: Repository, environment: str, release: str | None, commit: str | None) -> str | None:
+def ahead(
+    repository: Repository, environment: str, release: str | None, commit: str | None, time: float | None = None
+) -> str | None:
     """What to say if `release` of `commit`, live on a node, is later than any on record, and of a commit that is not there.
+
+    It was made at `time`, if the node says so: what is older than the latest on record is of an earlier life of the app.
 
     Then the home was restored from a backup, and the node went on. None if it is not so.
     """
     latest = repository.releases(environment, 1)
     if release is None or commit is None or int(release[1:]) <= (latest[0].number if latest else 0):
         return None
-    if repository.commit(commit) is not None:
+    if repository.commit(commit) is not None or (latest and time is not None and time < latest[0].time):
         return None
     return (
         f"serves {release} ({commit[:7]}), which this server does not know, as its home was restored from before that; it goes"

@@ -19,7 +19,7 @@ from ..git.repository import ReleaseTag
 from ..names import Place, spell
 from ..nodes.node import Node, Session
 from . import data
-from .journal import KEEP
+from .journal import KEEP, Summary
 from .services import node_of
 from .site import Site
 from .stages import Plan
@@ -51,12 +51,12 @@ async def strangers(site: Site, session: Session, node: Node) -> dict[str, list[
 async def withdraw_strangers(site: Site, node: Node) -> None:
     """Have nothing of apps run that have no business on a node, and delete what is left of first pushes that were interrupted.
 
-    An app that somebody deploys is looked at when that has ended.
+    An app that somebody deploys is left to him.
     """
     async with site.talking(node) as session:
         there = await session.call("apps", site.config.limits.step)
     for key in there["apps"]:
-        if belongs(site, key, node):
+        if belongs(site, key, node) or any(one.place == place_of(site, key) for one in site.active):
             continue
         try:
             async with site.queue.turn(place_of(site, key), "gitdeploy", site.config.limits.wait, lambda who: None):
@@ -75,6 +75,8 @@ async def withdraw(site: Site, node: Node, session: Session, key: str) -> None:
     state = await session.call("state", limit, app=key)
     if is_over(site, place, state):
         await forget(site, node, session, key)
+    elif state["live"] is not None and (why := doubt(site, place)):
+        log.error("{key} is live on {name}, and goes on: {why}", key=key, name=node.name, why=why)
     elif state["live"] is not None:
         await stop(site, session, key)
         log.warn(
@@ -85,11 +87,22 @@ async def withdraw(site: Site, node: Node, session: Session, key: str) -> None:
         await session.call("forget", limit, app=key)
 
 
+def doubt(site: Site, place: Place) -> str | None:
+    """Why it may be a mistake that an app has no business where it is live; None if it is none."""
+    if not is_there(site, place):
+        return "this server knows nothing of it, not even that it was destroyed; push it here"
+    found = site.config.environments.get(place.environment)
+    lacking = [name for name in (found.nodes if found else ()) if name not in (EMBEDDED, *site.fleet.names())]
+    return f"gitdeploy.yaml names {lacking[0]} for {place.environment}, and there is no such node" if lacking else None
+
+
 async def stop(site: Site, session: Session, key: str) -> None:
     """Have nothing of an app run on a node, and its locations be nobody's, until it is deployed there again."""
     await session.hold(key)
-    await session.call("withdraw", site.config.limits.step, app=key)
-    await session.unhold(key, NOBODY)
+    try:
+        await session.call("withdraw", site.config.limits.step, app=key)
+    finally:
+        await session.unhold(key, NOBODY)
 
 
 async def make_way(site: Site, node: Node, key: str) -> None:
@@ -107,7 +120,7 @@ async def forget(site: Site, node: Node, session: Session, key: str) -> None:
         found = list((await session.call("check_services", limit, app=key))["services"])
         old = data.Data(site, place, node, session, tuple(one for one in found if service.find(one).keeps))
         if old.services:
-            made = await old.backup(keep=True)
+            made = await old.backup(keep=True, since=destroyed(site, place))
             log.warn("{key}: its data on {name} are kept as {file}", key=key, name=node.name, file=made["file"])
         if found:
             await old.delete(found)
@@ -164,12 +177,18 @@ def is_over(site: Site, place: Place, state: Mapping[str, Any]) -> bool:
     """Whether all that a node says it has of an app is of an earlier life: it was destroyed since, as the journal tells."""
     if not state["releases"] and is_there(site, place):
         return False
-    ends = [
-        one.started + (one.seconds or 0.0)
-        for one in site.journal.list(place.app, place.environment, KEEP)
-        if one.result == "destroyed"
-    ]
+    ends = [one.started + (one.seconds or 0.0) for one in ended(site, place)]
     return bool(ends) and latest(state) < max(ends)
+
+
+def ended(site: Site, place: Place) -> list[Summary]:
+    """The times that an app was destroyed."""
+    return [one for one in site.journal.list(place.app, place.environment, KEEP) if one.result == "destroyed"]
+
+
+def destroyed(site: Site, place: Place) -> float | None:
+    """When that was begun the last time: the backup that was made then is the one to keep."""
+    return max((one.started for one in ended(site, place)), default=None)
 
 
 def latest(state: Mapping[str, Any]) -> float:

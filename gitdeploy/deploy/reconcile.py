@@ -7,7 +7,7 @@ services become what the live releases ask for (`upkeep`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -113,13 +113,23 @@ async def catch_up(site: Site, node: Node, places: list[Place]) -> list[Place]:
         done = await deploy_once_more(site, place, deploy)
         others = {site.key(one): one for one in left if one != place}
         if not done and (found := in_the_way(deploy) & set(others)):
-            for key in sorted(found):
-                await former.make_way(site, node, key)
+            await make_way(site, node, found)
             deploy = Deploy(site, place, "gitdeploy", "catch up", lambda: True, only=node)
             done = await deploy_once_more(site, place, deploy)
         if done:
             left.remove(place)
     return left
+
+
+async def make_way(site: Site, node: Node, keys: Collection[str]) -> None:
+    """Withdraw apps that are in the way of another one, on a node that gets no requests until all are there again."""
+    try:
+        async with site.talking(node) as session:
+            await session.leave()
+        for key in sorted(keys):
+            await former.make_way(site, node, key)
+    except GitdeployError as error:
+        log.error("{name}: {error}", name=node.name, error=str(error))
 
 
 async def deploy_once_more(site: Site, place: Place, deploy: Deploy) -> bool:
@@ -162,7 +172,7 @@ async def settle(site: Site, place: Place, node: Node) -> bool:
         await former.end_earlier_life(site, node, session, key, recorded)
         state = await session.call("state", site.config.limits.step, app=key)
         live = next((one for one in state["releases"] if one["release"] == state["live"]), {"commit": None})
-        if problem := agreement.ahead(repository, place.environment, state["live"], live["commit"]):
+        if problem := agreement.ahead(repository, place.environment, state["live"], live["commit"], live.get("time")):
             log.error("{place}: {name} {problem}", place=str(place), name=node.name, problem=problem)
             site.hold(place, None)  # an update that was under way when the backup was made has ended
             await go_on(site, session, key, state["live"], state, config, here)

@@ -48,3 +48,26 @@ def test_it_is_stopped_and_catches_up_when_it_is_back(server: Server) -> None:
     eventually("it is all there", lambda: "shop.staging" not in server.ssh("nodes").out)
     eventually("it is done", lambda: " live " in server.ssh("deploys", "staging/shop").out.splitlines()[-1])
     server.ssh("verify", "staging/shop").ok()
+
+
+def test_what_may_be_a_mistake_stops_nothing(server: Server) -> None:
+    app = server.app("lasting")
+    app.commit("Sell apples", hello("apples"))
+    app.push("staging", "master").ok()
+    with server.settings(SMALL + "environments: {production: {}, staging: {nodes: wbe1}}\n"):
+        said = "lasting.staging is live on embedded, and goes on: gitdeploy.yaml names wbe1 for staging, and there is no such node"
+        eventually("the log says so", lambda: said in server.log.read_text())
+        assert app.get(environment="staging").text == "apples"
+        server.ssh("apps").ok()
+    server.reload("", says="gitdeploy.yaml is gone, or empty; the old one stays")
+    server.reload(SMALL)
+    assert app.get(environment="staging").text == "apples"
+    repository = server.home / "repositories/lasting.git"
+    server.end()
+    repository.rename(server.home / "lasting.git")
+    server.start()
+    eventually("the log says so", lambda: "goes on: this server knows nothing of it" in server.log.read_text())
+    server.end()
+    (server.home / "lasting.git").rename(repository)
+    server.start()
+    assert app.get(environment="staging").text == "apples"

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from buildless.values import ANY
 
-from ...errors import Refused
+from ...errors import NotFound, Refused
 from ...names import Place
 from .call import Call, CommandSpec, as_json
 
@@ -52,8 +52,9 @@ async def run(call: Call) -> int:
 async def urls(call: Call, place: Place) -> list[str]:
     """Where an app answers, as the first of its nodes says that has it live and can be asked."""
     site = call.site
-    for node in site.nodes_of(place):
-        with suppress(Refused):  # it is lost just now
+    for name in site.environment(place).nodes:
+        with suppress(Refused, NotFound):  # it is lost just now, or gone
+            node = site.node(name)
             state = await site.ask(node, "state", app=site.key(place)) if await node.reach() is None else {}
             for one in state.get("releases", ()):
                 if one["release"] == state["live"]:

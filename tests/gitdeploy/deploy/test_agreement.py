@@ -29,6 +29,6 @@ def test_an_environment_is_no_app():
 def test_environments_that_are_gone_are_told_with_their_apps():
     assert list(agreement.strays({"production": ["shop"]}, ["production", "staging"])) == []
     assert list(agreement.strays({"production": ["shop"], "qa": ["shop", "bank"]}, ["production"])) == [
-        "qa is no environment any more, and bank, shop are live in it; write it back in gitdeploy.yaml,"
+        "qa is no environment any more, and bank, shop are stopped there; write it back in gitdeploy.yaml,"
         " and to be rid of it: destroy qa/bank, before it is taken out"
     ]
