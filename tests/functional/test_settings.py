@@ -121,7 +121,7 @@ def test_an_environment_is_not_called_as_an_app_is(server: Server, shop: App) ->
 def test_an_environment_that_is_gone_is_told_of_while_apps_are_live_in_it(server: Server, shop: App) -> None:
     shop.push("staging", "master").ok()
     server.reload(SMALL + "environments: {production: {}, tryout: {}}\n")
-    told = "staging is no environment any more, and shop is live in it"
+    told = "staging is no environment any more, and shop is stopped there"
     assert told in server.log.read_text()
     assert told in server.ssh("doctor").text
     server.reload(SMALL)
