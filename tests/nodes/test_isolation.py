@@ -215,14 +215,17 @@ def test_what_is_odd_but_right_means_what_it_says(shop, web):
 
 
 def test_nginx_is_asked_before_its_configuration_counts(shop, web):
-    broken = web[1].root / "etc/nginx/gitdeploy/zz.map"
+    broken = web[1].root / "etc/nginx/gitdeploy/0-broken.map"  # no name of an app: what is left of such goes
     broken.write_text("server { listen nowhere; }\n")
     try:
         shop.commit("Sell apples", hello("apples"))
         with unchanged(shop.name, *web):
             done = shop.push()
         [error] = errors(done)
-        assert error.startswith(f"web2: nginx does not take the configuration of {shop.name}: ") and "zz.map" in error
+        assert (
+            error.startswith(f"web2: nginx does not take the configuration of {shop.name}: ")
+            and "0-broken.map" in error
+        )
     finally:
         broken.unlink()
     shop.push().ok()
