@@ -146,21 +146,9 @@ def test_a_server_that_is_stopped(faulty: Faulty, shop: App, running: Keep, mome
 
 def test_a_second_server_on_one_home(faulty: Faulty, shop: App) -> None:
     server = faulty.server
-    argv = [
-        sys.executable,
-        "-m",
-        "gitdeploy",
-        "server",
-        "--home",
-        str(server.home),
-        "--ssh",
-        "tcp:0",
-        "--http",
-        "tcp:0",
-    ]
-    second = subprocess.run(argv, env=server.env, capture_output=True, text=True, timeout=30, check=False)
-    assert second.returncode != 0
-    assert "a server is running on" in second.stderr
+    second = server.gitdeploy("server", "--ssh", "tcp:0", "--http", "tcp:0")
+    assert second.status != 0
+    assert "a server is running on" in second.err
     assert shop.says() == "one"
 
 

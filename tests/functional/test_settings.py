@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from .session import SMALL, App, Server, hello
+from .session import SMALL, App, Done, Server, hello
 
 STAGING = SMALL + "default_environment: staging\n"
 NAMED = SMALL + "environments: {production: {}, staging: {}, shop: {}}\n"
@@ -31,21 +29,9 @@ def shop(server: Server) -> App:
     return app
 
 
-def starting(server: Server) -> subprocess.CompletedProcess[str]:
+def starting(server: Server) -> Done:
     """Start a server that does not start."""
-    argv = [
-        sys.executable,
-        "-m",
-        "gitdeploy",
-        "server",
-        "--home",
-        str(server.home),
-        "--ssh",
-        "tcp:0",
-        "--http",
-        "tcp:0",
-    ]
-    return subprocess.run(argv, env=server.env, capture_output=True, text=True, timeout=60, check=False)
+    return server.gitdeploy("server", "--ssh", "tcp:0", "--http", "tcp:0")
 
 
 def settle(server: Server, settings: str) -> None:
@@ -66,8 +52,8 @@ def test_the_default_environment_stays_as_long_as_there_are_apps(server: Server,
     assert (shop.says(), shop.get(environment="staging").text) == ("one", "two")
     server.end()
     refused = starting(server)
-    assert refused.returncode == 2
-    assert "default_environment: it was production and is staging now" in refused.stderr
+    assert refused.status == 2
+    assert "default_environment: it was production and is staging now" in refused.err
     settle(server, SMALL)
     assert (shop.says(), shop.get(environment="staging").text) == ("one", "two")
 
@@ -107,8 +93,8 @@ def test_an_environment_is_not_called_as_an_app_is(server: Server, shop: App) ->
     shop.push().ok()
     server.end()
     refused = starting(server)
-    assert refused.returncode == 2
-    assert "environments: shop is the name of an app" in refused.stderr
+    assert refused.status == 2
+    assert "environments: shop is the name of an app" in refused.err
     settle(server, SMALL)
     assert shop.says() == "two"
     server.ssh("destroy", "--confirm", "shop", "shop").ok()
