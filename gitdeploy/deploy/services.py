@@ -154,7 +154,9 @@ async def change(site: Site, plan: Plan, nodes: OnNodes, report: Report) -> None
         if plan.new:
             await ask(site, name, nodes, {"app": plan.key, "services": plan.new}, verb="used")
     except GitdeployError as error:
-        report.error(f"{', '.join(plan.waiting or plan.new)}: {error}; look at it on {name}, where it is tried again")
+        report.error(
+            f"{', '.join(plan.waiting or plan.new)}: {error}; look at it on {name}; it is tried again there, and by the next push"
+        )
         nodes.behind.add(name)
 
 
