@@ -136,7 +136,9 @@ def test_where_machines_differ_names_may_be_the_same(shop: App, running: Keep) -
         shop.commit("Second page", slow("two", gate))
         first = running(shop.pushing())
         first.until("1 file sent")
-        assert shop.push("staging", "HEAD~1:refs/heads/master").refused("it has not been set up; run: gitdeploy setup-node far")
+        assert shop.push("staging", "HEAD~1:refs/heads/master").refused(
+            "it has not been set up; run: gitdeploy setup-node far"
+        )
         gate.touch()
         first.wait().ok()
     fleet.remove("far")
