@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from ..functional.session import PYTHON, hello
+from ..functional.session import PYTHON, Server, hello, remove
+from .conftest import PRODUCTION_AND_STAGING
 from .machines import eventually
 from .test_absent import row
 from .traces import live
@@ -22,16 +25,34 @@ def work():
 YAML = PYTHON + 'processes:\n  worker: {run: "job:work"}\ncron:\n  tick: "* * * * * job:tick"\n'
 
 
+@pytest.fixture(scope="module")
+def web(nodes):
+    return nodes(names=["left1", "left2"])
+
+
+@pytest.fixture(scope="module")
+def server(machines, web):
+    """Of its own: whatever else there is would be stopped and deployed again with each change of its settings."""
+    top = Path(tempfile.mkdtemp(prefix="gd-")).resolve()
+    settings = PRODUCTION_AND_STAGING.replace("web1", "left1").replace("web2", "left2")
+    server = Server(top, settings + machines.lend(top / "h", *web))
+    try:
+        yield server.open()
+    finally:
+        server.close()
+        remove(top)
+
+
 @pytest.fixture
 def listed(server):
-    """``listed("web1", "web2")``: these are the nodes of production, and no other environment has any."""
+    """``listed("left1", "left2")``: these are the nodes of production, and no other environment has any."""
     settings = (server.home / "gitdeploy.yaml").read_text()
 
     def reload(*names):
         environments = f"  production: {{nodes: [{', '.join(names)}]}}\nlimits: "
         server.reload(re.sub(r"  production: .*?\nlimits: ", environments, settings, flags=re.DOTALL))
 
-    reload("web1", "web2")
+    reload("left1", "left2")
     yield reload
     server.reload(settings)
 
@@ -52,89 +73,89 @@ def units(node, key):
 
 
 def test_a_node_that_is_taken_out_stops_what_it_has_and_catches_up_when_it_is_back(server, shop, web, listed):
-    web1, web2 = web
+    left1, left2 = web
     shop.commit("Sell apples", {**hello("apples"), "app.yaml": YAML, "job.py": JOB})
     shop.push().ok()
-    assert units(web1, shop.name) and says(web1, shop) == "apples" and in_service(web1)
+    assert units(left1, shop.name) and says(left1, shop) == "apples" and in_service(left1)
 
-    listed("web2")
-    eventually("nothing of it runs", lambda: not units(web1, shop.name))
-    assert get(web1, f"{shop.name}.localhost").status == 404
-    eventually("it is drained", lambda: not in_service(web1))
-    eventually("jobs run where they are to", lambda: any(unit.endswith(".timer") for unit in units(web2, shop.name)))
-    assert f"{shop.name} has data on web1 and does not run there" in server.ssh("nodes").ok().out
-    assert "web1: well" in server.ssh("doctor").out
+    listed("left2")
+    eventually("nothing of it runs", lambda: not units(left1, shop.name))
+    assert get(left1, f"{shop.name}.localhost").status == 404
+    eventually("it is drained", lambda: not in_service(left1))
+    eventually("jobs run where they are to", lambda: any(unit.endswith(".timer") for unit in units(left2, shop.name)))
+    assert f"{shop.name} has data on left1 and does not run there" in server.ssh("nodes").ok().out
+    assert "left1: well" in server.ssh("doctor").out
     shop.commit("Sell pears", {"hello.py": hello("pears")["hello.py"]})
     shop.push().ok()
-    web1.power_off()
-    web1.start()
-    web1.up()
-    assert not units(web1, shop.name) and get(web1, f"{shop.name}.localhost").status == 404
+    left1.power_off()
+    left1.start()
+    left1.up()
+    assert not units(left1, shop.name) and get(left1, f"{shop.name}.localhost").status == 404
 
-    listed("web1", "web2")
-    eventually("it is in service", lambda: in_service(web1))
-    assert says(web1, shop) == says(web2, shop) == "pears" and live(web1, shop.name) == live(web2, shop.name)
-    assert any(unit.endswith(".timer") for unit in units(web1, shop.name))
-    assert re.search(r"up +current +production.* +-$", row(server, "web1"))
+    listed("left1", "left2")
+    eventually("it is in service", lambda: in_service(left1))
+    assert says(left1, shop) == says(left2, shop) == "pears" and live(left1, shop.name) == live(left2, shop.name)
+    assert any(unit.endswith(".timer") for unit in units(left1, shop.name))
+    assert re.search(r"up +current +production.* +-$", row(server, "left1"))
     server.ssh("verify", shop.name).ok()
 
 
 def test_what_was_destroyed_while_a_node_was_taken_out_is_gone_there_and_a_new_life_is_whole(server, shop, web, listed):
-    web1, web2 = web
+    left1, left2 = web
     shop.commit("The old life", hello("old"))
     shop.push().ok()
-    listed("web2")
-    eventually("nothing of it runs", lambda: not units(web1, shop.name))
+    listed("left2")
+    eventually("nothing of it runs", lambda: not units(left1, shop.name))
     server.ssh("destroy", "--confirm", shop.name, shop.name).ok()
-    assert not (web1.root / "srv/apps" / shop.name).exists()
+    assert not (left1.root / "srv/apps" / shop.name).exists()
     shop.commit("The new life", hello("new"))
     shop.push().ok()
-    listed("web1", "web2")
-    eventually("it is in service", lambda: in_service(web1))
-    assert says(web1, shop) == says(web2, shop) == "new"
+    listed("left1", "left2")
+    eventually("it is in service", lambda: in_service(left1))
+    assert says(left1, shop) == says(left2, shop) == "new"
 
 
 def test_a_node_that_knew_nothing_of_the_end_of_an_app_serves_its_new_life(server, shop, web, listed):
-    web1, web2 = web
+    left1, left2 = web
     shop.commit("The old life", hello("old"))
     shop.push().ok()
-    web1.power_off()
-    eventually("it is down", lambda: "down: " in row(server, "web1"))
-    listed("web2")
+    left1.power_off()
+    eventually("it is down", lambda: "down: " in row(server, "left1"))
+    listed("left2")
     server.ssh("destroy", "--confirm", shop.name, shop.name).ok()
     shop.commit("The new life", hello("new"))
     shop.push().ok()
-    listed("web1", "web2")
-    web1.start()
-    web1.up()
-    eventually("it is in service", lambda: in_service(web1))
-    assert says(web1, shop) == says(web2, shop) == "new" and live(web1, shop.name) == live(web2, shop.name)
+    listed("left1", "left2")
+    left1.start()
+    left1.up()
+    eventually("it is in service", lambda: in_service(left1))
+    assert says(left1, shop) == says(left2, shop) == "new" and live(left1, shop.name) == live(left2, shop.name)
 
 
 def test_another_node_has_services_made_anew_by_a_push_alone_which_says_so(server, shop, web, listed):
-    web1, web2 = web
-    listed("web1")
-    eventually("it is drained", lambda: not in_service(web2))
+    left1, left2 = web
+    listed("left1")
+    eventually("it is drained", lambda: not in_service(left2))
     shop.commit("Keep something", {**hello("files"), "app.yaml": PYTHON + "services: files\n"})
     shop.push().ok()
-    listed("web2")
+    listed("left2")
     eventually("it was tried", lambda: re.search(r"catch up .* refused", server.ssh("deploys", shop.name).ok().out))
     assert "files would be new there, and empty" in server.ssh("deploys", shop.name).out
-    assert re.search(rf"catching up +current +production +production/{shop.name}$", row(server, "web2"))
+    assert re.search(rf"catching up +current +production +production/{shop.name}$", row(server, "left2"))
     shop.commit("Go on without", {"hello.py": hello("without")["hello.py"]})
     done = shop.push().ok()
-    assert "files of web2 is new, and empty: what is live has another one" in done.err
-    assert says(web2, shop) == "without"
-    assert (web1.root / "var/lib/apps" / shop.name / "files").is_dir()
+    assert "files of left2 is new, and empty: what is live has another one" in done.err
+    assert says(left2, shop) == "without"
+    assert (left1.root / "var/lib/apps" / shop.name / "files").is_dir()
     server.ssh("destroy", "--confirm", shop.name, shop.name).ok()
-    assert not (web1.root / "var/lib/apps" / shop.name).exists()
-    assert list((web1.root / "var/backups/apps" / shop.name).glob("*.backup"))
+    assert not (left1.root / "var/lib/apps" / shop.name).exists()
+    assert list((left1.root / "var/backups/apps" / shop.name).glob("*.backup"))
 
 
 def test_a_node_that_missed_an_exchange_of_locations_comes_back(server, web, listed):
-    web2 = web[1]
+    left2 = web[1]
     settings = (server.home / "gitdeploy.yaml").read_text()
-    server.reload(settings.replace("nodes: [web1, web2]", "nodes: [web1, web2], missing: 1"))
+    server.reload(settings.replace("nodes: [left1, left2]", "nodes: [left1, left2], missing: 1"))
     apps = [server.app(name) for name in ("exchange-a", "exchange-b")]
 
     def push(app, where):
@@ -145,13 +166,13 @@ def test_a_node_that_missed_an_exchange_of_locations_comes_back(server, web, lis
 
     for app, where in zip(apps, ("x", "y"), strict=True):
         push(app, where)
-    web2.power_off()
-    eventually("it is down", lambda: "down: " in row(server, "web2"))
+    left2.power_off()
+    eventually("it is down", lambda: "down: " in row(server, "left2"))
     for app, where in ((apps[0], "z"), (apps[1], "x"), (apps[0], "y")):
         push(app, where)
-    web2.start()
-    web2.up()
-    eventually("it is in service", lambda: in_service(web2))
+    left2.start()
+    left2.up()
+    eventually("it is in service", lambda: in_service(left2))
     for node in web:
         assert says(node, "x.example.com") == "exchange-b at x" and says(node, "y.example.com") == "exchange-a at y"
     for app in apps:
