@@ -18,9 +18,9 @@ from buildless.values import hostname, quoted
 
 from . import names
 from .errors import BadName, ConfigError
+from .names import EMBEDDED
 
 FILENAME = "gitdeploy.yaml"
-EMBEDDED = "embedded"
 LONGEST_ENVIRONMENT = 31
 """Characters; longer ones make paths of sockets that are too long."""
 

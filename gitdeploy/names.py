@@ -26,6 +26,9 @@ SYSTEM_DIRECTORIES = frozenset(
 RESERVED = frozenset(("deploy", "git", "gitdeploy", "localhost", "localdomain", "nobody", "www"))
 """Names that mean the server itself, a user of it or all of a domain, and so no app."""
 
+EMBEDDED = "embedded"
+"""The node that is the server's own machine."""
+
 _LABEL = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _USER = re.compile(r"[a-z][a-z0-9_.-]{0,31}")
 _RELEASE = re.compile(r"v([1-9][0-9]{0,8})")

@@ -13,10 +13,9 @@ from twisted.logger import Logger
 
 from buildless import service
 
-from ..config import EMBEDDED
 from ..errors import GitdeployError, Refused
 from ..git.repository import ReleaseTag
-from ..names import Place, spell
+from ..names import EMBEDDED, Place, spell
 from ..nodes.node import Node, Session
 from . import data
 from .journal import KEEP, Summary
@@ -129,8 +128,13 @@ async def forget(site: Site, node: Node, session: Session, key: str) -> None:
     log.warn("{key}: it was destroyed while {name} was not listed, and is gone there, too", key=key, name=node.name)
 
 
-async def end_earlier_life(site: Site, node: Node, session: Session, key: str, recorded: Sequence[ReleaseTag]) -> None:
-    """If what a node has of an app is older than all its releases on record, see whether it was destroyed since; then it goes."""
+async def end_earlier_life(
+    site: Site, node: Node, session: Session, key: str, recorded: Sequence[ReleaseTag]
+) -> dict[str, Any]:
+    """If what a node has of an app is older than all its releases on record, see whether it was destroyed since; then it goes.
+
+    Returns the state of what there is after that.
+    """
     state = await session.call("state", site.config.limits.step, app=key)
     if (
         recorded
@@ -139,6 +143,8 @@ async def end_earlier_life(site: Site, node: Node, session: Session, key: str, r
         and is_over(site, place_of(site, key), state)
     ):
         await forget(site, node, session, key)
+        return await session.call("state", site.config.limits.step, app=key)
+    return state
 
 
 async def refuse_new(site: Site, plan: Plan, only: Node | None) -> None:

@@ -169,8 +169,7 @@ async def settle(site: Site, place: Place, node: Node) -> bool:
         recorded, prepared = repository.releases(place.environment), repository.ref(place.environment, PREPARE)
         config = site.config_vars(place).read(place.environment)
         here = site.runs_jobs(place, node)
-        await former.end_earlier_life(site, node, session, key, recorded)
-        state = await session.call("state", site.config.limits.step, app=key)
+        state = await former.end_earlier_life(site, node, session, key, recorded)
         live = next((one for one in state["releases"] if one["release"] == state["live"]), {"commit": None})
         if problem := agreement.ahead(repository, place.environment, state["live"], live["commit"], live.get("time")):
             log.error("{place}: {name} {problem}", place=str(place), name=node.name, problem=problem)

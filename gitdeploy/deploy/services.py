@@ -12,9 +12,9 @@ from buildless.description import Description
 from buildless.service import Account, Service
 from buildless.wanted import Options
 
-from ..config import EMBEDDED, Environment
+from ..config import Environment
 from ..errors import GitdeployError, Refused
-from ..names import Place
+from ..names import EMBEDDED, Place
 from ..nodes.node import Say
 from . import apt
 from .absence import REREAD

@@ -16,12 +16,12 @@ from twisted.logger import Logger
 
 from buildless.secret import make_secret
 
-from ..config import EMBEDDED, Config, Environment
+from ..config import Config, Environment
 from ..errors import NotFound
 from ..git.configvars import ConfigStore
 from ..git.repository import Repository
 from ..git.stage import GIT_ENVIRON, Stage
-from ..names import Place, nearest, quoted
+from ..names import EMBEDDED, Place, nearest, quoted
 from ..nodes.fleet import Fleet, gone
 from ..nodes.node import Node, Session
 from ..runner import Command, Runner

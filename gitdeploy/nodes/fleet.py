@@ -8,13 +8,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from ..errors import NotFound, Refused
-from ..names import nearest, quoted
+from ..names import EMBEDDED, nearest, quoted
 from ..runner import BASE_ENVIRON, Command, Runner
 
 APPS = "apps"
 BALANCER = "balancer"
 ROLES = (APPS, BALANCER)
-EMBEDDED = "embedded"  # the server's own machine, which is none of these
 KEYGEN = 30.0  # seconds
 
 

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@contextmanager
+def serving(machines: Machines, settings: str, nodes: Sequence[Node]) -> Iterator[Server]:
+    """A server with these settings that runs, to which these nodes are lent."""
+    top = Path(tempfile.mkdtemp(prefix="gd-")).resolve()
+    server = Server(top, settings + machines.lend(top / "h", *nodes))
+    try:
+        yield server.open()
+    finally:
+        server.close()
+        remove(top)
 
 
 @pytest.fixture(scope="session")
@@ -76,13 +89,8 @@ def web(nodes: Callable[..., list[Node]]) -> list[Node]:
 @pytest.fixture(scope="session")
 def server(machines: Machines, web: list[Node]) -> Iterator[Server]:
     """One for all tests that do not mind: production is on both nodes of `web`, staging on web1 alone."""
-    top = Path(tempfile.mkdtemp(prefix="gd-")).resolve()
-    server = Server(top, PRODUCTION_AND_STAGING + machines.lend(top / "h", *web))
-    try:
-        yield server.open()
-    finally:
-        server.close()
-        remove(top)
+    with serving(machines, PRODUCTION_AND_STAGING, web) as server:
+        yield server
 
 
 @pytest.fixture

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from ..functional.session import Server, remove
 from . import kernels
+from .conftest import serving
 from .keeper import Keeper
 from .kernels import virtual
 from .machines import eventually
@@ -49,13 +47,8 @@ def pair(machines):
 
 @pytest.fixture(scope="module")
 def server(machines, pair):
-    top = Path(tempfile.mkdtemp(prefix="gd-")).resolve()
-    server = Server(top, SETTINGS + machines.lend(top / "h", *pair))
-    try:
-        yield server.open()
-    finally:
-        server.close()
-        remove(top)
+    with serving(machines, SETTINGS, pair) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from ..functional.session import Server, remove
+from .conftest import serving
 from .keeper import Keeper
 from .visitor import get, reaches
 
@@ -31,13 +29,8 @@ def many(nodes):
 
 @pytest.fixture(scope="module")
 def server(machines, many):
-    top = Path(tempfile.mkdtemp(prefix="gd-")).resolve()
-    server = Server(top, SETTINGS + machines.lend(top / "h", *many))
-    try:
-        yield server.open()
-    finally:
-        server.close()
-        remove(top)
+    with serving(machines, SETTINGS, many) as server:
+        yield server
 
 
 def do(node, app, what):

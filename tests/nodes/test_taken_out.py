@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import tempfile
-from pathlib import Path
 
 import pytest
 
-from ..functional.session import PYTHON, Server, hello, remove
-from .conftest import PRODUCTION_AND_STAGING
+from ..functional.session import PYTHON, hello
+from .conftest import PRODUCTION_AND_STAGING, serving
 from .machines import eventually
 from .test_absent import row
 from .traces import live
@@ -33,14 +31,9 @@ def web(nodes):
 @pytest.fixture(scope="module")
 def server(machines, web):
     """Of its own: whatever else there is would be stopped and deployed again with each change of its settings."""
-    top = Path(tempfile.mkdtemp(prefix="gd-")).resolve()
     settings = PRODUCTION_AND_STAGING.replace("web1", "left1").replace("web2", "left2")
-    server = Server(top, settings + machines.lend(top / "h", *web))
-    try:
-        yield server.open()
-    finally:
-        server.close()
-        remove(top)
+    with serving(machines, settings, web) as server:
+        yield server
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from typing import Any
 
 from ...deploy import agreement, former
 from ...errors import GitdeployError
-from ...nodes.fleet import BALANCER, EMBEDDED, Machine
+from ...names import EMBEDDED
+from ...nodes.fleet import BALANCER, Machine
 from ...runner import BASE_ENVIRON, Command
 from ...text import size
 from .call import Call, CommandSpec
